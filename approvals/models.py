@@ -1,0 +1,99 @@
+"""Tables of the approvals room: what is asked, who decided, and who people are."""
+
+from django.conf import settings
+from django.db import models
+
+
+class Person(models.Model):
+    """What a signature needs to know of a user: printed name, time zone, commit addresses, components."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="person")
+    printed_name = models.CharField(max_length=150)
+    zone = models.CharField(max_length=60, default="UTC")
+    commit_emails = models.JSONField(default=list, blank=True)
+    # empty: the groups hold for every component
+    components = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        verbose_name_plural = "people"
+
+    def __str__(self) -> str:
+        return self.printed_name
+
+
+class SignOff(models.Model):
+    """The set of decisions over one digest, with the manifest and the policy as they were when it was opened."""
+
+    class State(models.TextChoices):
+        # decisions are awaited
+        OPEN = "OPEN", "open"
+        # the quorum stands; decisions can still be revoked until the start
+        COMPLETE = "COMPLETE", "complete"
+        REJECTED = "REJECTED", "rejected"
+        # the manifest changed; these decisions are history
+        SUPERSEDED = "SUPERSEDED", "superseded"
+        EXPIRED = "EXPIRED", "expired"
+        # used by the run that it allowed
+        USED = "USED", "used"
+
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.CharField(max_length=40)
+    subject_label = models.CharField(max_length=200)
+    component = models.CharField(max_length=80)
+    environment = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64)
+    manifest = models.TextField()
+    policy = models.JSONField()
+    # user id (as text) -> list of duties that bar this person, e.g. {"7": ["requester", "uploader"]}
+    barred = models.JSONField(default=dict)
+    # commit authors that match no user: [{"name": ..., "email": ...}]
+    unmatched_authors = models.JSONField(default=list)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    opened_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_why = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject_kind", "subject_id"],
+                condition=models.Q(state__in=["OPEN", "COMPLETE"]),
+                name="one_live_sign_off",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"sign-off {self.pk} on {self.subject_label}"
+
+
+class Decision(models.Model):
+    """What one person decided over the digest that he saw; append-only (a revocation is a row of its own)."""
+
+    class Kind(models.TextChoices):
+        APPROVE = "APPROVE", "approved"
+        REJECT = "REJECT", "rejected"
+        REVOKE = "REVOKE", "revoked"
+
+    sign_off = models.ForeignKey(SignOff, on_delete=models.PROTECT, related_name="decisions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    printed_name = models.CharField(max_length=150)
+    roles = models.JSONField()
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    # the role this approval is given in, e.g. "approver", "deploy-operator", "media-eng"
+    duty = models.CharField(max_length=40)
+    digest = models.CharField(max_length=64)
+    meaning = models.TextField()
+    reason = models.TextField(blank=True)
+    method = models.CharField(max_length=20, default="password")
+    authenticated_at = models.DateTimeField()
+    zone = models.CharField(max_length=60, default="UTC")
+    diff_opened = models.BooleanField(default=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.printed_name} {self.get_kind_display()} {self.digest[:12]}"

@@ -1,0 +1,46 @@
+"""The audit: a gapless chain of entries, each holding the exact bytes that were hashed."""
+
+from django.db import models
+
+from .subject import AboutSubject
+
+
+class AuditEntry(AboutSubject):
+    """One move, told for ever. `body` is the canonical JSON that `hash` covers; the other columns are for search."""
+
+    seq = models.PositiveBigIntegerField(unique=True)
+    at = models.DateTimeField()
+    action = models.CharField(max_length=60)
+    actor_id = models.PositiveBigIntegerField(null=True, blank=True)
+    actor_name = models.CharField(max_length=150)
+    via = models.CharField(max_length=10)
+    why = models.TextField(blank=True)
+    old = models.CharField(max_length=40, blank=True)
+    new = models.CharField(max_length=40, blank=True)
+    body = models.TextField()
+    prev = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["-seq"]
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["subject_kind", "subject_id", "seq"], name="audit_subject"),
+            models.Index(fields=["action", "seq"], name="audit_action"),
+            models.Index(fields=["actor_name", "seq"], name="audit_actor"),
+            models.Index(fields=["component", "environment", "seq"], name="audit_place"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.seq} {self.action} {self.subject_label}"
+
+
+class AuditHead(models.Model):
+    """The single row that every append takes first, so that the sequence has no gap and no fork."""
+
+    seq = models.PositiveBigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default="0" * 64)
+
+    def __str__(self) -> str:
+        return f"audit head at {self.seq}"

@@ -1,0 +1,18 @@
+"""Settings of the test suite: a directory of its own, and the database that GR_TEST_DATABASE_URL names, or SQLite."""
+
+import os
+import tempfile
+
+_VAR = tempfile.mkdtemp(prefix="gr-test-")
+os.environ.update(
+    DJANGO_SECRET_KEY="only-for-tests",
+    GR_VAR=_VAR,
+    GR_BACKUPS=f"{_VAR}/backups",
+    DATABASE_URL=os.environ.get("GR_SUITE_DATABASE_URL", f"sqlite:///{_VAR}/db.sqlite3"),
+    EMAIL_URL="memorymail://",
+    DJANGO_ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
+)
+
+from rollout.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
