@@ -1,0 +1,68 @@
+"""Run what must be green before a merge: linters, types, migrations, every test; `up.py test` is its door."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUDGET = 12 * 60  # seconds for everything
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+GET_CHROMIUM = (
+    "`apt install chromium` (Debian, Ubuntu), `brew install --cask chromium` (macOS), or set GR_CHROMIUM to a path"
+)
+
+
+def chromium() -> str | None:
+    """Return the browser that the browser tests drive, or None."""
+    named = os.environ.get("GR_CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
+def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
+    """Return name and argv of everything to run; with arguments only pytest and they."""
+    pytest = ["pytest", "-o", "faulthandler_timeout=240"]
+    if arguments:
+        return [("pytest", [*pytest, *arguments])]
+    return [
+        ("ruff", ["ruff", "check", "."]),
+        ("mypy", ["mypy"]),
+        ("migrations", ["django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings"]),
+        ("fast tests", [*pytest, "-q", "-m", "not slow and not browser"]),
+        ("slow tests", [*pytest, "--durations", "10", "-m", "slow or browser"]),
+    ]
+
+
+def environment(browser: str | None) -> dict[str, str]:
+    """Return an environment in which neither .env nor a real installation is touched."""
+    own = {
+        "DJANGO_SECRET_KEY": "only-for-tests",
+        "GR_VAR": str(ROOT / "var" / "test"),
+        "DATABASE_URL": "sqlite://:memory:",
+    }
+    return {**os.environ, **own, **({"GR_CHROMIUM": browser} if browser else {})}
+
+
+def main(arguments: list[str]) -> int:
+    """Run every stage, also after one failed; print the times; return 0 when all of it was green in time."""
+    browser = chromium()
+    if browser is None:
+        print(f"NO CHROMIUM: browser tests will be skipped. Get it: {GET_CHROMIUM}", flush=True)
+        if "chromium" in os.environ.get("GR_TEST_REQUIRE", "").split(","):
+            return 1
+    began, report, failed = time.monotonic(), [], False
+    for name, argv in stages(arguments):
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        code = subprocess.run([sys.executable, "-m", *argv], cwd=ROOT, env=environment(browser), check=False).returncode
+        failed = failed or code != 0
+        report.append(f"{'ok    ' if code == 0 else 'FAILED'} {time.monotonic() - start:6.1f} s  {name}")
+    total = time.monotonic() - began
+    print("\n".join([*report, f"       {total:6.1f} s  in all (limit {BUDGET} s)"]))
+    return 1 if failed or total > BUDGET else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Start Guarded Rollout on this machine; needs Python 3.11 or newer and nothing else."""
+
+import sys
+
+if sys.platform == "win32":
+    print("up.py: Windows is not a server platform of Guarded Rollout: use WSL2 and run this there.", file=sys.stderr)
+    sys.exit(2)
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must be told so, hence this file parses on 3.6
+    print(
+        "up.py: Python 3.11 or newer is needed, this is %s: try python3.11 up.py" % sys.version.split()[0],  # noqa: UP031
+        file=sys.stderr,
+    )
+    sys.exit(2)
+
+import argparse
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from scripts.supervise import Child, House, Refused, answers, free_port, only_one, say
+
+ROOT = Path(__file__).resolve().parent
+PYTHON = str(ROOT / ".venv" / "bin" / "python")
+DEMO = ROOT / "var" / "demo"
+OUTWARD = [f"GR_{name}_WEBHOOK_URL" for name in ("SLACK", "TEAMS", "DISCORD")]
+OUTWARD += ["GR_WEBHOOK_URL", "GR_EMAIL_TO", "GR_GITHUB_TOKEN", "DATABASE_URL", "EMAIL_URL"]
+START_WITHIN = 60.0  # seconds until the web process must answer
+
+USAGE = """
+python3 up.py                    start this installation (an empty one prints a link that makes the first two admins)
+python3 up.py demo               a demo world of its own under var/demo and the tour of it; stays up afterwards
+        demo --no-tour           the world without the tour
+        demo --exit              stop after the tour; the exit code is the tour's verdict
+python3 up.py test [ARGS...]     linters and every test; with ARGS only `pytest ARGS`
+"""
+
+
+# The ground: interpreter, libraries, .env
+
+
+def install(lock: str) -> None:
+    """Bring .venv to the state that a hash-locked requirements file names; nothing to do when it is there already."""
+    stamp = ROOT / ".venv" / f".{lock}.sha256"
+    want = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
+    if os.path.exists(PYTHON) and stamp.exists() and stamp.read_text() == want:
+        return
+    uv = shutil.which("uv")
+    if not os.path.exists(PYTHON) or not (uv or has_pip()):
+        make_venv()
+    say(f"installing {lock} (hashes checked) into .venv")
+    options = ["--require-hashes", "-q", "-r", lock]
+    if uv:
+        call([uv, "pip", "install", "--python", PYTHON, *options])
+    else:
+        call([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options])
+    stamp.write_text(want)
+    say("installed")
+
+
+def has_pip() -> bool:
+    """Say whether .venv is whole: one that was interrupted, or made by uv, has no pip."""
+    return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+
+
+def make_venv() -> None:
+    """Make .venv, or name the Debian package that is missing."""
+    if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
+        raise Refused("this Python cannot make a .venv: on Debian or Ubuntu run `apt install python3-venv` first")
+    say(f"making .venv with Python {sys.version.split()[0]}")
+    call([sys.executable, "-m", "venv", "--clear", ".venv"])
+
+
+def call(argv: list[str], env: dict[str, str] | None = None) -> None:
+    """Run a command that must succeed."""
+    code = subprocess.run(argv, cwd=ROOT, env=env, check=False).returncode
+    if code:
+        raise Refused(f"failed with exit code {code}: {' '.join(argv)}")
+
+
+def ensure_env(path: Path) -> None:
+    """Write .env with a random key, readable by its owner only, unless there is one."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(f"# Every setting is described in .env.example.\nDJANGO_SECRET_KEY={secrets.token_urlsafe(50)}\n")
+    say("wrote .env with a random key")
+
+
+def settings(path: Path) -> dict[str, str]:
+    """Return what .env and the environment say; the environment wins."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    pairs = (line.removeprefix("export ").split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {**{key.strip(): value.strip().strip("'\"") for key, value in pairs}, **os.environ}
+
+
+# The stories
+
+
+def serve(house: House, port: int, env: dict[str, str], logs: Path) -> None:
+    """Migrate, start web, worker and pulse, and wait until the web process answers."""
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    code, _ = house.run([PYTHON, "manage.py", "migrate", "--noinput", "-v", "0"], env)
+    if code:
+        raise Refused(f"`manage.py migrate` failed with exit code {code}")
+    web = [PYTHON, "-m", "gunicorn", "rollout.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
+    web_child = Child("web", [*web, "--no-control-socket", "--bind", f"127.0.0.1:{port}"], env, logs / "web.log")
+    house.add(web_child)
+    for name in ("worker", "pulse"):
+        house.add(Child(name, [PYTHON, "manage.py", name], env, logs / f"{name}.log"))
+    deadline = time.monotonic() + START_WITHIN
+    if not house.keep(lambda: answers(port) or web_child.failures > 2 or time.monotonic() > deadline):
+        raise KeyboardInterrupt
+    if not answers(port):
+        tail = (logs / "web.log").read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        raise Refused("\n".join([f"the web process does not answer on port {port}; the end of web.log:", *tail]))
+    say(f"Guarded Rollout is up: {env['GR_BASE_URL']}   (logs: {logs}; Ctrl-C stops it)")
+
+
+def start(options: argparse.Namespace, values: dict[str, str]) -> int:
+    """Run this installation until Ctrl-C."""
+    var = (ROOT / (values.get("GR_VAR") or "var")).resolve()
+    with only_one(var / "up.lock") as lock, House() as house:
+        port = free_port(options.port)
+        url = values.get("GR_BASE_URL") or f"http://localhost:{port}"
+        env = {**os.environ, "GR_PORT": str(port), "GR_BASE_URL": url, "PYTHONUNBUFFERED": "1"}
+        serve(house, port, env, var / "log")
+        print(url, file=lock, flush=True)
+        _, link = house.run([PYTHON, "manage.py", "first_admins_link", "--base-url", url], env, capture=True)
+        if link.strip():
+            say(f"nobody can sign in yet; this link makes the first two admins, once:\n\n    {link.strip()}\n")
+        house.keep()
+    return 0
+
+
+def demo_env(port: int) -> dict[str, str]:
+    """Return an environment in which the demo touches no real database, directory, channel or repository."""
+    silent = {f"{name}{suffix}": "" for name in OUTWARD for suffix in ("", "_FILE")}
+    own = {
+        "GR_VAR": str(DEMO / "gr"),
+        "GR_RUN_DIR": str(DEMO / "gr" / "run"),
+        "GR_BACKUPS": str(DEMO / "backups"),
+        "DATABASE_URL": f"sqlite:///{DEMO}/gr/db.sqlite3",
+        "EMAIL_URL": "consolemail://",
+        "GR_PORT": str(port),
+        "GR_BASE_URL": f"http://localhost:{port}",
+        "GR_HTTPS": "0",
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_ALLOWED_HOSTS": "localhost,127.0.0.1",
+    }
+    return {**os.environ, **silent, **own}
+
+
+def world(verb: str) -> None:
+    """Let the dhash processes of the demo world be installed, made, started or stopped."""
+    call([PYTHON, "examples/dhash/world.py", verb, "--dir", str(DEMO)])
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Make the demo world, show it, and return the tour's verdict."""
+    with only_one(ROOT / "var" / "demo.lock") as lock, contextlib.ExitStack() as stack:
+        if DEMO.exists():
+            say("resetting the demo world that an earlier run left in var/demo")
+            world("stop")
+            shutil.rmtree(DEMO)
+        DEMO.mkdir(parents=True)
+        port = free_port(options.port)
+        env = demo_env(port)
+        for verb, words in (("install", "installing dhash's own libraries"), ("make", "building the dhash releases")):
+            say(words)
+            world(verb)
+        stack.callback(world, "stop")
+        say("starting dhash 1.0.0 in canary, staging and production")
+        world("start")
+        house = stack.enter_context(House())
+        serve(house, port, env, DEMO / "log")
+        print(env["GR_BASE_URL"], file=lock, flush=True)
+        show_logins(house, env)
+        code = 0 if options.no_tour else tour(house, env)
+        if not options.exit:
+            house.keep()
+    return code
+
+
+def show_logins(house: House, env: dict[str, str]) -> None:
+    """Let demo_world set up people, component and rollouts, and print who can sign in."""
+    say("setting up people, component and rollouts")
+    argv = [PYTHON, "manage.py", "demo_world", "--dir", str(DEMO), "--base-url", env["GR_BASE_URL"]]
+    code, text = house.run(argv, env, capture=True)
+    if code:
+        raise Refused(f"manage.py demo_world failed with exit code {code}\n{text}")
+    facts = json.loads(text)
+    print("\n    user          password              role")
+    for login in facts["logins"]:
+        print(f"    {login['username']:<13} {login['password']:<21} {login['role']}")
+    for name, url in facts["urls"].items():
+        print(f"    {name}: {url}")
+    print(flush=True)
+
+
+def tour(house: House, env: dict[str, str]) -> int:
+    """Run the tour, an HTTP client that owns the verdict."""
+    say("the tour begins; watch it in the browser as well")
+    argv = [PYTHON, "examples/dhash/tour.py", "--base-url", env["GR_BASE_URL"], "--world", str(DEMO)]
+    code, _ = house.run(argv, env)
+    say("the tour has passed" if code == 0 else f"THE TOUR HAS FAILED (exit code {code})")
+    return code
+
+
+def test(arguments: list[str]) -> int:
+    """Install what the tests need and hand over to tests/run.py."""
+    install("requirements-dev.txt")
+    return subprocess.run([PYTHON, "tests/run.py", *arguments], cwd=ROOT, check=False).returncode
+
+
+def main(argv: list[str]) -> int:
+    """Parse the command line, prepare the ground, tell the story that was asked for; return the exit code."""
+    if argv[:1] == ["test"]:
+        return test(argv[1:])
+    values = settings(ROOT / ".env")
+    parser = argparse.ArgumentParser("up.py", usage=USAGE, description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["start", "demo", "test"], default="start")
+    parser.add_argument("--port", type=int, default=values.get("GR_PORT") or None, help="a port that must be free")
+    parser.add_argument("--no-tour", action="store_true", help="demo: the world without the tour")
+    parser.add_argument("--exit", action="store_true", help="demo: stop after the tour, exit with its verdict")
+    options = parser.parse_args(argv)
+    if options.command != "demo" and (options.no_tour or options.exit):
+        parser.error("--no-tour and --exit belong to `up.py demo`")
+    install("requirements.txt")
+    ensure_env(ROOT / ".env")
+    return demo(options) if options.command == "demo" else start(options, values)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Refused as refusal:
+        print(f"up.py: {refusal}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
