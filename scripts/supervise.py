@@ -179,6 +179,8 @@ class House:
 
     def stop(self) -> None:
         """Ask every child to leave; kill the groups of those that are still there later, or at a second Ctrl-C."""
+        if not self.children:
+            return
         say(f"stopping: no new step, a running one gets {STOP_WITHIN:.0f} s (Ctrl-C again kills)")
         seen, deadline = self.presses, time.monotonic() + STOP_WITHIN
         for child in self.children:

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Take a verified backup of dhash (manage.py backup).
+#
+#   scripts/backup_dhash.sh --env production [--dry-run] [--as USER]
+#
+# A thin door: every option goes to the command as it is, and its exit code comes back:
+# 0 done, 1 refused or failed, 2 wrong usage.
+. "$(dirname "$0")/dhash_door.sh"
+through_the_door backup "$@"
