@@ -1,5 +1,6 @@
 """The states of a rollout, a run and a step, and the one table of moves between them; pure."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -50,7 +51,7 @@ class StepState(StrEnum):
 
 R, N, S = RolloutState, RunState, StepState
 
-ROLLOUT_MOVES: dict[RolloutState, frozenset[RolloutState]] = {
+ROLLOUT_MOVES: Mapping[str, frozenset[str]] = {
     R.DRAFT: frozenset({R.VALIDATING, R.CANCELLED, R.SUPERSEDED}),
     R.VALIDATING: frozenset({R.WAITING, R.DRAFT, R.CANCELLED}),
     R.WAITING: frozenset({R.APPROVED, R.REJECTED, R.EXPIRED, R.DRAFT, R.CANCELLED, R.SUPERSEDED}),
@@ -63,12 +64,12 @@ ROLLOUT_MOVES: dict[RolloutState, frozenset[RolloutState]] = {
     R.NOT_RESTORED: frozenset({R.ROLLING_BACK, R.ROLLED_BACK_UNHEALTHY}),
     R.UNKNOWN: frozenset({R.ROLLING_BACK, R.WATCHING, R.FAILED, R.ROLLED_BACK_UNHEALTHY}),
 }
-RUN_MOVES: dict[RunState, frozenset[RunState]] = {
+RUN_MOVES: Mapping[str, frozenset[str]] = {
     N.QUEUED: frozenset({N.RUNNING, N.CANCELLED}),
     N.RUNNING: frozenset({N.SUCCEEDED, N.FAILED, N.CANCELLED, N.UNKNOWN}),
     N.UNKNOWN: frozenset({N.FAILED, N.SUCCEEDED}),
 }
-STEP_MOVES: dict[StepState, frozenset[StepState]] = {
+STEP_MOVES: Mapping[str, frozenset[str]] = {
     S.PENDING: frozenset({S.RUNNING, S.SKIPPED}),
     # back to PENDING: the runner proved that the command was never started
     S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.UNKNOWN, S.PENDING}),
@@ -96,13 +97,12 @@ ROLLBACK_FROM = frozenset(state for state, to in ROLLOUT_MOVES.items() if R.ROLL
 RUN_FINAL = frozenset({N.SUCCEEDED, N.FAILED, N.CANCELLED})
 
 
-def allowed(old: str, new: str) -> bool:
-    """Say whether a rollout, run or step may go from one state to another (same enum on both sides)."""
-    for table in (ROLLOUT_MOVES, RUN_MOVES, STEP_MOVES):
-        for source, targets in table.items():
-            if type(source) is type(old) and source == old:
-                return new in targets
-    return False
+MOVES: dict[str, Mapping[str, frozenset[str]]] = {"rollout": ROLLOUT_MOVES, "run": RUN_MOVES, "step": STEP_MOVES}
+
+
+def allowed(kind: str, old: str, new: str) -> bool:
+    """Say whether a `kind` ("rollout", "run" or "step") may go from state `old` to state `new`."""
+    return new in MOVES[kind].get(old, ())
 
 
 def label(state: str) -> str:

@@ -1,0 +1,295 @@
+"""component.toml -> frozen dataclasses; says exactly what is wrong with a bad one; pure."""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from approvals.rules import Policy, PolicyError
+from monitoring import gates
+from monitoring.gates import GateProfile, ProfileError
+from monitoring.routes import SEVERITIES, Route
+from rollout.config_reader import ComponentError, Table
+from rollout.target import COMMANDS, DRIVERS, REQUIRED_COMMANDS, TargetSpec
+
+__all__ = ["Component", "ComponentError", "Environment", "parse", "sha256_of"]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+PLACEHOLDERS = (
+    "root",
+    "release_dir",
+    "current",
+    "shared",
+    "host",
+    "port",
+    "base_url",
+    "environment",
+    "component",
+    "release",
+)
+UPLOADS = ("release_archive", "premerge_artifacts", "monitor_logs")
+LINKS = ("ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge")
+FROM_RUNS = (
+    "backup",
+    "deploy_dryrun",
+    "migrate_dryrun",
+    "postdeploy_smoketests",
+    "test_logging",
+    "golden",
+    "secret_scan",
+)
+EVIDENCE = (*UPLOADS, *LINKS, *FROM_RUNS, "branch_protection")
+DEFAULT_EVIDENCE = ("release_archive", "premerge_artifacts", *LINKS, *FROM_RUNS)
+CHANNELS = ("console", "file", "slack", "teams", "discord", "email", "webhook")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where the component runs: its target, its gates, and how long its backups are kept (days)."""
+
+    target: TargetSpec
+    profile: GateProfile
+    backup_keep_days: int
+
+    @property
+    def name(self) -> str:
+        """Return the environment's name."""
+        return self.target.environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A whole component.toml."""
+
+    name: str
+    title: str
+    description: str
+    repository: str
+    branch: str
+    runbooks: str
+    requires_golden: bool
+    owners: dict[str, str]
+    environments: tuple[Environment, ...]
+    policy: Policy
+    evidence: tuple[str, ...]
+    github: str
+    ci_contexts: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment of that name; raise ComponentError when it is not declared."""
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        known = ", ".join(environment.name for environment in self.environments)
+        raise ComponentError(f"environments.{name}", f"one of {known}")
+
+    def target(self, environment: str) -> TargetSpec:
+        """Return how the component is changed in an environment."""
+        return self.environment(environment).target
+
+
+def sha256_of(text: str, gates_text: str) -> str:
+    """Return the sha256 that names a configuration: both files, each with its length in front."""
+    digest = hashlib.sha256()
+    for part in (text.encode(), gates_text.encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def gates_file(text: str) -> str:
+    """Return the name of the gates file that a component.toml points at; raise ComponentError."""
+    return Table(_toml(text), "").table("component").text("gates", default="quality-gates-config.json")
+
+
+@lru_cache(maxsize=64)
+def parse(text: str, *, gates_text: str, base: Path) -> Component:
+    """Return the component that the text declares; relative paths stand beside the file, in `base`.
+
+    Raises ComponentError, which names the key, what was expected and what was found.
+    """
+    root = Table(_toml(text), "")
+    head = root.table("component")
+    name = head.text("name")
+    if not NAME.fullmatch(name):
+        raise ComponentError("component.name", "lower-case letters, digits and hyphens, at most 60", name)
+    values = {key: _place(str(value), base) for key, value in dict(root.raw("vars", {})).items()}
+    commands = _commands(root.table("commands"), values)
+    environments = _environments(root.table("environments"), name, commands, values, _json(gates_text), base)
+    requires_golden = head.flag("requires_golden", default=False)
+    if requires_golden and "golden" not in commands:
+        raise ComponentError("commands.golden", "an argv, because component.requires_golden is true")
+    evidence = root.table("evidence", required=False)
+    component = Component(
+        name=name,
+        title=head.text("title", default=name),
+        description=head.text("description", default=" ").strip(),
+        repository=head.text("repository", default=" ").strip(),
+        branch=head.text("branch", default="main"),
+        runbooks=_place("./" + head.text("runbooks", default="runbooks"), base),
+        requires_golden=requires_golden,
+        owners={key: str(value) for key, value in dict(root.raw("owners", {})).items()},
+        environments=environments,
+        policy=_policy(root.raw("policy", {}), requires_golden),
+        evidence=_evidence(evidence, requires_golden),
+        github=evidence.text("github", default="show", choices=("block", "show")),
+        ci_contexts=evidence.texts("ci_contexts", default=("premerge",)),
+        routes=_routes(root),
+    )
+    head.text("gates", default="-")
+    for table in (head, evidence, root):
+        table.close()
+    return component
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ComponentError("component.toml", f"TOML ({error})")
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ComponentError("component.gates", f"a JSON object in the gates file ({error})")
+
+
+def _place(value: str, base: Path) -> str:
+    return str(base / value[2:]) if value.startswith("./") else value
+
+
+def _commands(table: Table, values: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    commands = {}
+    for name in COMMANDS:
+        if name in REQUIRED_COMMANDS or name in table.data:
+            argv = table.texts(name, at_least=1)
+            for argument in argv:
+                _check_argument(f"commands.{name}", argument, values)
+            commands[name] = argv
+    table.close(known=", ".join(COMMANDS))
+    return commands
+
+
+def _check_argument(key: str, argument: str, values: Mapping[str, str]) -> None:
+    """Allow a placeholder only as a whole argument, so that no value can change how the rest is read."""
+    if "{" not in argument and "}" not in argument:
+        return
+    known = sorted({*PLACEHOLDERS, *values})
+    if not (argument.startswith("{") and argument.endswith("}") and argument[1:-1] in known):
+        raise ComponentError(key, f"a placeholder as a whole argument, one of {', '.join(known)}", argument)
+
+
+def _environments(
+    table: Table,
+    component: str,
+    commands: dict[str, tuple[str, ...]],
+    values: dict[str, str],
+    gates_data: dict[str, Any],
+    base: Path,
+) -> tuple[Environment, ...]:
+    found = []
+    for name in table.data:
+        entry = table.table(name)
+        if not NAME.fullmatch(name):
+            raise ComponentError(f"environments.{name}", "a name of lower-case letters, digits and hyphens")
+        target = _target(entry, component, name, commands, values, base)
+        environment = Environment(
+            target=target,
+            profile=_profile(entry, gates_data, commands),
+            backup_keep_days=entry.whole("backup_keep_days", default=30, low=1, high=3650),
+        )
+        entry.close()
+        found.append(environment)
+    if not found:
+        raise ComponentError("environments", "at least one environment")
+    return tuple(found)
+
+
+def _target(
+    entry: Table,
+    component: str,
+    name: str,
+    commands: dict[str, tuple[str, ...]],
+    values: dict[str, str],
+    base: Path,
+) -> TargetSpec:
+    health = entry.table("health")
+    backup = entry.table("backup")
+    target = TargetSpec(
+        component=component,
+        environment=name,
+        driver=entry.text("driver", choices=DRIVERS),
+        root=_place(entry.text("root"), base),
+        host=entry.text("host", default="127.0.0.1"),
+        port=entry.whole("port", low=1, high=65535),
+        commands=commands,
+        placeholders=values,
+        health_path=health.text("path", default="/health"),
+        health_timeout_s=health.whole("timeout_s", default=10, low=1, high=300),
+        directories=_inside(backup, "directories"),
+        sqlite=_inside(backup, "sqlite"),
+        postgresql=backup.texts("postgresql", default=()),
+        database=entry.text("database", default="restore", choices=("restore", "keep")),
+        migrate=entry.text("migrate", default="before", choices=("before", "after")),
+        minimum_free_bytes=entry.whole("minimum_free_mib", default=64) * 1024**2,
+    )
+    if not Path(target.root).is_absolute():
+        raise ComponentError(f"environments.{name}.root", 'an absolute path, or one that begins with "./"', target.root)
+    health.close()
+    backup.close()
+    return target
+
+
+def _inside(table: Table, key: str) -> tuple[str, ...]:
+    paths = table.texts(key, default=())
+    for path in paths:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ComponentError(f"{table.name}.{key}", "a path inside the environment's root", path)
+    return paths
+
+
+def _profile(entry: Table, gates_data: dict[str, Any], commands: dict[str, tuple[str, ...]]) -> GateProfile:
+    profile = entry.text("gates")
+    try:
+        return gates.bind(gates.from_config(gates_data, profile), commands)
+    except ProfileError as error:
+        raise ComponentError(f"{entry.name}.gates ({profile})", f"a valid gate profile: {error}")
+
+
+def _policy(data: Any, requires_golden: bool) -> Policy:
+    if not isinstance(data, dict):
+        raise ComponentError("policy", "a table", data)
+    try:
+        return Policy.from_dict({**data, "requires_golden": requires_golden})
+    except PolicyError as error:
+        raise ComponentError("policy", str(error))
+
+
+def _evidence(table: Table, requires_golden: bool) -> tuple[str, ...]:
+    default = DEFAULT_EVIDENCE if requires_golden else tuple(key for key in DEFAULT_EVIDENCE if key != "golden")
+    required = table.texts("required", default=default)
+    for key in required:
+        if key not in EVIDENCE:
+            raise ComponentError("evidence.required", f"keys of the checklist ({', '.join(EVIDENCE)})", key)
+    return required
+
+
+def _routes(root: Table) -> tuple[Route, ...]:
+    routes = []
+    for entry in root.table("notifications", required=False).tables("routes"):
+        routes.append(
+            Route(
+                channel=entry.text("channel", choices=CHANNELS),
+                min_severity=entry.text("min_severity", default="info", choices=SEVERITIES),
+                events=entry.texts("events", default=("*",), at_least=1),
+            )
+        )
+        entry.close()
+    return tuple(routes) or (Route(channel="console"), Route(channel="file"))

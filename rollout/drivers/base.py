@@ -1,0 +1,32 @@
+"""What every driver can do, and how it says that it could not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+from rollout.target import TargetSpec
+
+Log = Callable[[str], None]
+
+
+class DriverError(RuntimeError):
+    """The target could not be changed as asked; the sentence says what was found."""
+
+
+class Driver(Protocol):
+    """A way to change a target; everything it does is idempotent, so that a step can be asked again."""
+
+    # resumable: asking again completes it; probeable: `live` tells what is there; opaque: a person has to look
+    recovery: Literal["resumable", "probeable", "opaque"]
+
+    def live(self, target: TargetSpec) -> str:
+        """Return which release directory is live, relative to the root, or "" when none is."""
+        ...
+
+    def stage(self, target: TargetSpec, archive: Path, release_dir: str, *, log: Log) -> None:
+        """Put a release beside the live one, without changing what is served."""
+        ...
+
+    def switch(self, target: TargetSpec, release_dir: str, *, log: Log) -> None:
+        """Make a staged release the live one on disk; the reload is a command of the component."""
+        ...

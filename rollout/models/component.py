@@ -1,0 +1,126 @@
+"""What is deployed and where: components with their loaded configurations, environments, targets, freezes."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from rollout import component as configuration
+
+
+class Component(models.Model):
+    """What is deployed. How, is told by its live configuration, a `component.toml` that was loaded from disk."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def live(self) -> "Configuration":
+        """Return the configuration in force."""
+        return self.configurations.get(state=Configuration.State.LIVE)
+
+    @property
+    def spec(self) -> configuration.Component:
+        """Return the parsed configuration in force."""
+        return self.live.parsed()
+
+
+class Configuration(models.Model):
+    """One loaded `component.toml`, kept word for word."""
+
+    class State(models.TextChoices):
+        # waits for a second admin, because it changes policy, bounds or routes
+        PENDING = "PENDING", "waits for a second admin"
+        LIVE = "LIVE", "in force"
+        # another one took its place, or it was refused
+        PAST = "PAST", "past"
+
+    component = models.ForeignKey(Component, on_delete=models.PROTECT, related_name="configurations")
+    text = models.TextField()
+    gates_text = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    base_dir = models.CharField(max_length=500)
+    difference = models.TextField(blank=True)
+    state = models.CharField(max_length=8, choices=State.choices)
+    loaded_by = models.CharField(max_length=150)
+    loaded_at = models.DateTimeField()
+    confirmed_by = models.CharField(max_length=150, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["component"], condition=models.Q(state="LIVE"), name="one_live_configuration"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.sha256[:12]}"
+
+    def parsed(self) -> configuration.Component:
+        """Return the dataclasses that the text stands for."""
+        return configuration.parse(self.text, gates_text=self.gates_text, base=Path(self.base_dir))
+
+
+class Environment(models.Model):
+    """Where something is deployed: production, staging, canary."""
+
+    name = models.SlugField(max_length=60, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Target(models.Model):
+    """A component in an environment: what one run at a time may change."""
+
+    component = models.ForeignKey(Component, on_delete=models.PROTECT, related_name="targets")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="targets")
+    # raised with every run; a driver refuses a token that is not newer than the last it saw
+    epoch = models.PositiveIntegerField(default=0)
+    host_id = models.CharField(max_length=80, default="local")
+    live_version = models.CharField(max_length=60, blank=True)
+    locked = models.BooleanField(default=False)
+    lock_reason = models.TextField(blank=True)
+    locked_by = models.CharField(max_length=150, blank=True)
+    locked_at = models.DateTimeField(null=True, blank=True)
+    retired = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["component__name", "environment__name"]
+        constraints = [models.UniqueConstraint(fields=["component", "environment"], name="one_target")]
+
+    def __str__(self) -> str:
+        return f"{self.component.name}/{self.environment.name}"
+
+    @property
+    def spec(self) -> configuration.TargetSpec:
+        """Return how this target is changed, from the configuration in force."""
+        return self.component.spec.target(self.environment.name)
+
+
+class Freeze(models.Model):
+    """A span in which nothing is started, with the reason; `environment` empty means all of them."""
+
+    component = models.ForeignKey(Component, on_delete=models.PROTECT, related_name="freezes")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+
+    class Meta:
+        ordering = ["-starts_at"]
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.starts_at:%Y-%m-%d %H:%M} to {self.ends_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,106 @@
+"""One execution of a plan, its steps, and the journal of effects."""
+
+from django.conf import settings
+from django.db import models
+
+from monitoring.models import Incident, Watch
+from rollout import states
+
+from .component import Target
+from .rollout import Rollout
+
+RUN_STATES = [(state.value, states.label(state)) for state in states.RunState]
+STEP_STATES = [(state.value, states.label(state)) for state in states.StepState]
+
+
+class Run(models.Model):
+    """One execution of a plan on a target."""
+
+    class Kind(models.TextChoices):
+        VALIDATE = "validate", "validate"
+        DEPLOY = "deploy", "deploy"
+        ROLLBACK = "rollback", "rollback"
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="runs")
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    state = models.CharField(max_length=10, choices=RUN_STATES, default=states.RunState.QUEUED)
+    version = models.PositiveIntegerField(default=0)
+    epoch = models.PositiveIntegerField(default=0)
+    automatic = models.BooleanField(default=False)
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    abort_requested = models.BooleanField(default=False)
+    abort_by = models.CharField(max_length=150, blank=True)
+    abort_why = models.TextField(blank=True)
+    watch = models.ForeignKey(Watch, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    # the after-the-fact review of a rollback by another person
+    reviewed_by = models.CharField(max_length=150, blank=True)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["target"], condition=models.Q(state="RUNNING"), name="one_running_run_per_target"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} run {self.pk} of {self.rollout}"
+
+
+class Step(models.Model):
+    """One unit of a run; only the engine writes these rows."""
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
+    number = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=20)
+    title = models.CharField(max_length=120)
+    state = models.CharField(max_length=10, choices=STEP_STATES, default=states.StepState.PENDING)
+    version = models.PositiveIntegerField(default=0)
+    # whether it changes what the target serves or holds
+    effect = models.BooleanField(default=False)
+    params = models.JSONField(default=dict)
+    timeout_s = models.PositiveIntegerField(default=300)
+    # raised at every claim, so that a step cannot be started again unseen
+    attempt = models.PositiveSmallIntegerField(default=0)
+    outcome = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["run", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="one_step_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.run})"
+
+    @property
+    def folder(self) -> str:
+        """Return the name of this attempt's folder under GR_RUN_DIR/steps."""
+        return f"run{self.run_id}-step{self.number}-try{self.attempt}"
+
+
+class Effect(models.Model):
+    """The journal: what was about to be changed, and later what was seen of it."""
+
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="effects")
+    attempt = models.PositiveSmallIntegerField()
+    what = models.CharField(max_length=200)
+    intended_at = models.DateTimeField()
+    observed_at = models.DateTimeField(null=True, blank=True)
+    observed = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["step", "attempt"], name="one_effect_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.observed or 'intended'}"
