@@ -1,0 +1,16 @@
+"""The ways out of the house: one file a channel, entered here by name."""
+
+from . import console, discord, email, file, slack, teams, webhook
+from .base import SEVERITIES, ChannelConfig, ChannelError, Message, Sender
+
+CHANNELS: dict[str, Sender] = {
+    "console": console.send,
+    "discord": discord.send,
+    "email": email.send,
+    "file": file.send,
+    "slack": slack.send,
+    "teams": teams.send,
+    "webhook": webhook.send,
+}
+
+__all__ = ["CHANNELS", "SEVERITIES", "ChannelConfig", "ChannelError", "Message", "Sender"]

@@ -12,7 +12,10 @@ class AuditEntry(AboutSubject):
     at = models.DateTimeField()
     action = models.CharField(max_length=60)
     actor_id = models.PositiveBigIntegerField(null=True, blank=True)
-    actor_name = models.CharField(max_length=150)
+    # empty after an erasure; the body holds only the sha256 of `person`
+    actor_name = models.CharField(max_length=150, blank=True)
+    # canonical JSON of name, address, session, OS user and a salt; the only thing that may be emptied later
+    person = models.TextField(blank=True)
     via = models.CharField(max_length=10)
     why = models.TextField(blank=True)
     old = models.CharField(max_length=40, blank=True)

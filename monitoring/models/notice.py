@@ -11,20 +11,22 @@ class Notice(AboutSubject):
     class State(models.TextChoices):
         PENDING = "PENDING", "waiting to be sent"
         SENT = "SENT", "sent"
-        # the channel failed for good or too often; the text stands in the fallback file
+        # the channel failed for good or too often; the text stands in the fallback file. A channel that may
+        # come back is still tried (`next_attempt_at`), and then the state becomes SENT
         FELL_BACK = "FELL_BACK", "written to the file instead"
 
     event = models.SlugField(max_length=60)
     severity = models.CharField(max_length=10, default="info")
     channel = models.SlugField(max_length=20)
-    dedupe_key = models.CharField(max_length=120, unique=True)
+    dedupe_key = models.CharField(max_length=200, unique=True)
     title = models.CharField(max_length=200)
     body = models.TextField()
     url = models.CharField(max_length=300, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
-    next_attempt_at = models.DateTimeField()
+    # null: no further try
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,0 +1,37 @@
+"""System checks of the monitoring room: the append-only guard triggers stand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, Error
+from django.db import connections
+
+from . import guards
+
+
+def audit_guard() -> guards.Guard:
+    """Return the guard of the audit; looked up late, because apps.py imports this module before models are loaded."""
+    return guards.Guard(model=apps.get_model("monitoring", "AuditEntry"), erasable=("person", "actor_name"))
+
+
+def install_guards(*, using: str, **_: object) -> None:
+    """Create the guard triggers of the audit again (received from post_migrate)."""
+    guards.install(connections[using], audit_guard())
+
+
+def guards_stand(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Report monitoring.E001 for every guard trigger that is missing."""
+    found = []
+    for alias in databases or []:
+        for name in guards.missing(connections[alias], audit_guard()):
+            found.append(
+                Error(
+                    f"The trigger {name} is missing in database '{alias}': the audit could be edited unseen.",
+                    hint="Run `manage.py migrate`: it creates the guard triggers again.",
+                    id="monitoring.E001",
+                )
+            )
+    return list(found)
