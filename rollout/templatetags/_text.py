@@ -1,0 +1,95 @@
+"""Text for people: durations, sizes, logs with visible control characters, Markdown through an allow-list."""
+
+import datetime as dt
+import re
+from functools import lru_cache
+
+import nh3
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.tasklists import tasklists_plugin
+
+# Everything that moves the cursor, colours the terminal, reorders text or cannot be seen; newline and tab stay.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_TAGS = {"p", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "a", "strong", "em", "s", "code", "pre", "blockquote"} | {
+    *("table", "thead", "tbody", "tr", "th", "td", "hr", "br", "input"),
+}
+
+
+def duration_text(seconds: float | dt.timedelta | None) -> str:
+    """Say seconds in words; None is a dash, a negative duration keeps its sign."""
+    if seconds is None or seconds == "":
+        return "—"
+    total = seconds.total_seconds() if isinstance(seconds, dt.timedelta) else float(seconds)
+    return f"−{_positive(-total)}" if total < 0 else _positive(total)
+
+
+def _positive(total: float) -> str:
+    if total < 0.9995:
+        return f"{round(total * 1000)} ms"
+    if total < 59.95:
+        return f"{total:.1f} s".replace(".0 s", " s")
+    whole = round(total)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def size_text(size: int | None) -> str:
+    """Say bytes exactly, then rounded in decimal units; None is a dash."""
+    if size is None or size == "":
+        return "—"
+    exact = f"{size:,} byte" if size == 1 else f"{size:,} bytes"
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
+        if size >= 1000**power:
+            return f"{exact} ({size / 1000**power:.1f} {unit})"
+    return exact
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    picture = chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else f"U+{code:04X}"
+    return f'<span class="ctl" title="control character U+{code:04X}">{picture}</span>'
+
+
+def with_visible_controls(text: str) -> SafeString:
+    """Escape log text; keep newlines and tabs, show every other control or invisible character."""
+    unix = text.replace("\r\n", "\n")
+    return mark_safe(_UNSEEN.sub(_shown, escape(unix)))  # noqa: S308 - escaped first; _shown emits only code points
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).use(tasklists_plugin)
+
+
+def _below_page_title(tokens: list[Token]) -> list[Token]:
+    """Move headings one level down: the page has its own h1."""
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+    return tokens
+
+
+def render_markdown(text: str) -> SafeString:
+    """Render Markdown with HTML off, then pass it through an allow-list of tags, attributes and URL schemes."""
+    parser = _parser()
+    dirty = parser.renderer.render(_below_page_title(parser.parse(text)), parser.options, {})
+    clean = nh3.clean(
+        dirty,
+        tags=_TAGS,
+        attributes={"a": {"href", "title"}, "ol": {"start"}, "input": {"checked", "disabled"}},
+        tag_attribute_values={"input": {"type": {"checkbox"}}, "li": {"class": {"task-list-item"}}},
+        set_tag_attribute_values={"input": {"disabled": ""}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+    return mark_safe(f'<div class="prose">{clean}</div>')  # noqa: S308 - the output of the allow-list
