@@ -51,12 +51,16 @@ def parse(raw: bytes, *, path: Path, sha256: str, size: int) -> Contents:
             path=path,
             sha256=sha256,
             size=size,
-            **{
-                key: _text(value[key])
-                for key in ("component", "environment", "release", "created", "release_dir", "link")
-            },
+            component=_text(value["component"]),
+            environment=_text(value["environment"]),
+            release=_text(value["release"]),
+            created=_text(value["created"]),
+            release_dir=_text(value["release_dir"]),
+            link=_text(value["link"]),
             kind=_one_of(value["kind"], ("backup", "undo")),
-            **{key: _texts(value[key]) for key in ("directories", "sqlite", "postgresql")},
+            directories=_texts(value["directories"]),
+            sqlite=_texts(value["sqlite"]),
+            postgresql=_texts(value["postgresql"]),
             members=tuple(_member(item) for item in value["members"]),
             rows=_rows(value["rows"]),
         )

@@ -46,17 +46,17 @@ def parents(path: str) -> Iterable[str]:
 
 
 def check_link(path: str, target: str) -> None:
-    """Raise HostileArchive when a symlink at `path` leads out of the tree that it stands in."""
-    where = path.split("/")[:-1]
-    if not target or target.startswith("/") or "\\" in target or _DRIVE.match(target) or "\0" in target:
-        raise HostileArchive(f"the link {path!a} points to {target!a}; only relative targets are taken")
-    for part in target.split("/"):
-        if part == "..":
-            if not where:
-                raise HostileArchive(f"the link {path!a} points outside the archive, to {target!a}")
-            where.pop()
-        elif part not in ("", "."):
-            where.append(part)
+    """Raise HostileArchive when a symlink at `path` could lead out of the tree that it stands in.
+
+    `..` is taken only at the beginning of a target, where it climbs real directories: after another link it could
+    climb higher than it seems.
+    """
+    parts = target.split("/")
+    climbed = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
+    if not target or target.startswith("/") or _DRIVE.match(target) or "\\" in target or _character_fault(target):
+        raise HostileArchive(f"the link {path!a} points to {target!a}; only plain relative targets are taken")
+    if climbed > path.count("/") or ".." in parts[climbed:]:
+        raise HostileArchive(f"the link {path!a} points to {target!a}, which may lie outside the archive")
 
 
 def _fault(name: str) -> str:

@@ -1,6 +1,7 @@
 """Compares what is on the disk with what a backup holds: every file read again, nothing missing, changed or extra."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitoring import storage
@@ -40,13 +41,16 @@ def prove(backup: Path | Contents, root: Path, keep_database: bool, *, postgresq
 
 def prove_tree(contents: Contents, root: Path, tree: str) -> list[Checked]:
     """Compare one restored directory, itself included, with the backup."""
-    checked: list[Checked] = []
-    members = contents.below(tree)
-    for member in members:
-        checked.extend(_checked(member, root))
-    known = {member.path for member in members}
-    if (root / tree).is_dir() and not (root / tree).is_symlink():
-        extra = (found.path for found in walk(root, tree) if found.path not in known)
+    return compare(contents.below(tree), root, top=tree)
+
+
+def compare(members: Sequence[Member], root: Path, *, top: str) -> list[Checked]:
+    """Compare what is in the directory `top` ("" for `root` itself) with `members`; whatever else is there is extra."""
+    checked = [one for member in members for one in _checked(member, root)]
+    known = {top, *(member.path for member in members)}
+    place = root / top
+    if place.is_dir() and not place.is_symlink():
+        extra = (found.path for found in walk(root, top) if found.path not in known)
         checked.extend(Checked(path=path, expected=MISSING, found="extra") for path in extra)
     return checked
 

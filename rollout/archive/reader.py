@@ -5,18 +5,17 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from monitoring import storage
 from rollout.archive import manifest
 from rollout.archive.errors import BackupError, CorruptBackup, HostileArchive, WrongEnvironment
 from rollout.archive.limits import Limits, open_zip
 from rollout.archive.spec import MANIFEST, Contents, Member
+from rollout.archive.streams import hashed, nowhere, write_new
 from rollout.archive.writer import Progress, sidecar_of
 
-CHUNK_BYTES = 1 << 20
 MANIFEST_BYTES = 1 << 28
 LIMITS = Limits(members=5_000_000, directory_bytes=1 << 30, total_bytes=1 << 42, ratio=None)
 _SIDECAR = re.compile(r"([0-9a-f]{64})  ([^\n\0\\]+)\n")
@@ -74,7 +73,7 @@ def extract(contents: Contents, into: Path, *, below: str | None = None) -> None
             places[member.path].mkdir(parents=True, exist_ok=True)
         for member in chosen:
             if member.type in ("file", "dump"):
-                extract_file(archive, contents, member, places[member.path])
+                _extract_file(archive, contents, member, places[member.path])
     for member in chosen:
         if member.type == "symlink":  # after the files, so that none can be written through one
             places[member.path].parent.mkdir(parents=True, exist_ok=True)
@@ -89,18 +88,18 @@ def _place(into: Path, path: str, below: str | None) -> Path:
     return into / path[len(below) + 1 :] if path != below else into
 
 
-def extract_file(archive: zipfile.ZipFile, contents: Contents, member: Member, dest: Path) -> None:
-    """Write one member to the new file `dest`, with its mode and time, durably; hash it on the way."""
+def _extract_file(archive: zipfile.ZipFile, contents: Contents, member: Member, dest: Path) -> None:
     dest.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with archive.open(member.name) as incoming, os.fdopen(os.open(dest, flags, 0o600), "wb") as out:
-            if _hashed(incoming, out.write, member.size) != member.sha256:
-                raise _corrupt(contents.path, f"{member.path!a} changed since it was verified")
-            out.flush()
-            os.utime(dest, ns=(member.mtime_ns, member.mtime_ns))
-            dest.chmod(member.mode)
-            os.fsync(out.fileno())
+        with archive.open(member.name) as incoming:
+            write_new(
+                dest,
+                incoming,
+                size=member.size,
+                sha256=member.sha256,
+                mode=member.mode,
+                mtime_ns=member.mtime_ns,
+            )
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise _corrupt(contents.path, f"{member.path!a} cannot be read ({error})")
 
@@ -168,29 +167,13 @@ def _check_members(archive: zipfile.ZipFile, contents: Contents, progress: Progr
         progress(done * 100 // total)
 
 
-def _check_bytes(contents: Contents, member: Member, incoming: "zipfile.ZipExtFile | BinaryIO") -> None:
+def _check_bytes(contents: Contents, member: Member, incoming: IO[bytes]) -> None:
     kept: list[bytes] = []
-    keep = kept.append if member.type == "symlink" else _nowhere
-    if _hashed(incoming, keep, member.size) != member.sha256:
+    keep = kept.append if member.type == "symlink" else nowhere
+    if hashed(incoming, keep, member.size) != member.sha256:
         raise _corrupt(contents.path, f"the bytes of {member.path!a} are not those that were saved")
     if member.type == "symlink" and b"".join(kept) != member.target.encode():
         raise _corrupt(contents.path, f"the link {member.path!a} does not lead where the manifest says")
-
-
-def _hashed(incoming: "zipfile.ZipExtFile | BinaryIO", keep: Callable[[bytes], object], size: int) -> str:
-    """Return the sha256 of a stream of `size` bytes ("" when it has more or fewer), handing each chunk to `keep`."""
-    digest, left = hashlib.sha256(), size
-    while chunk := incoming.read(CHUNK_BYTES):
-        left -= len(chunk)
-        if left < 0:
-            return ""
-        digest.update(chunk)
-        keep(chunk)
-    return digest.hexdigest() if left == 0 else ""
-
-
-def _nowhere(chunk: bytes) -> None:
-    """Drop a chunk that was only to be hashed."""
 
 
 def _corrupt(path: Path, why: str) -> CorruptBackup:

@@ -24,7 +24,7 @@ class Entry:
 
 
 def walk(root: Path, top: str) -> Iterator[Entry]:
-    """Yield the directory `top` and all that is in it, parents first; raise BackupError when it is not a directory."""
+    """Yield the directory `top` ("" for the root) and all in it, parents first; raise BackupError when it is none."""
     if not (root / top).is_dir() or (root / top).is_symlink():
         raise BackupError(f"{root / top} is not a directory; correct `backup` in component.toml or the live release")
     pending = [top]
@@ -34,7 +34,7 @@ def walk(root: Path, top: str) -> Iterator[Entry]:
         yield found
         if found.type == "directory":
             with os.scandir(found.source) as listing:
-                pending.extend(sorted((f"{path}/{item.name}" for item in listing), reverse=True))
+                pending.extend(sorted((f"{path}/{item.name}".lstrip("/") for item in listing), reverse=True))
 
 
 def entry(root: Path, path: str) -> Entry:
