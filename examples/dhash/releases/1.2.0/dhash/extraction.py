@@ -1,0 +1,72 @@
+"""Bytes in, frame out: decoding with Pillow, hashing what was decoded, keeping a thumbnail of it."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image
+
+from dhash import description, fingerprint
+from dhash.settings import Settings
+from dhash.thumbnails import NoRoom, ThumbnailCache
+
+# Frames of more pixels than this are shown side by side, so they must have their thumbnail.
+SHOWN_PIXELS = 150 * 112
+
+
+class ExtractionError(Exception):
+    """No image could be extracted from these bytes; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """An extracted image: its hash and its description."""
+
+    hash: str
+    described: dict[str, object]
+
+
+class Extractor:
+    """Extracts frames within the bounds of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_pixels = settings.max_pixels
+        self._thumbnails = ThumbnailCache(
+            settings.database,
+            size=int(settings.others.get("thumbnail_cache_size", 5000)),
+            wait_step_s=settings.others.get("thumbnail_wait_step_ms", 20.0) / 1000,
+            wait_at_most_s=settings.others.get("thumbnail_wait_at_most_ms", 2500.0) / 1000,
+        )
+
+    def extract(self, data: bytes) -> Frame:
+        """Return the frame in the bytes; raise ExtractionError when there is none."""
+        image = decode(data, self._max_pixels)
+        frame = Frame(hash=hash_of(image), described=description.describe(image))
+        try:
+            self._thumbnails.keep(frame.hash, image)
+        except NoRoom as error:
+            if image.width * image.height > SHOWN_PIXELS:
+                raise ExtractionError(f"no room for its thumbnail: {error}") from error
+        return frame
+
+
+def decode(data: bytes, max_pixels: int) -> Image.Image:
+    """Return the decoded image; raise ExtractionError for anything that Pillow cannot read whole."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+        if image.width * image.height > max_pixels:
+            raise ExtractionError(f"{image.width}x{image.height} is more than {max_pixels} pixels")
+        image.load()
+    except ExtractionError:
+        raise
+    except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
+        raise ExtractionError(f"{type(error).__name__}: {error}") from error
+    return image
+
+
+def hash_of(image: Image.Image) -> str:
+    """Return the difference hash, equal to imagehash.dhash of the same image."""
+    small = image.convert("L").resize((fingerprint.WIDTH, fingerprint.HEIGHT), Image.Resampling.LANCZOS)
+    return fingerprint.difference_hash(small.tobytes())

@@ -1,0 +1,1 @@
+"""The dhash media service: extracts images, computes perceptual hashes, matches them."""
