@@ -86,8 +86,6 @@ def test_two_threads_share_no_connection():
         assert server.connections == 2
 
 
-
-
 def drop_second(connections):
     def answer(connection, head):
         connections.append(connection)
