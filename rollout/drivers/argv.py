@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def run(
     """
     known = values(target, release_dir, version)
     places = {**target.placeholders, **known}
-    argv = tuple(places.get(argument[1:-1], argument) if argument[:1] == "{" else argument for argument in target.commands[name])
+    argv = tuple(places[part[1:-1]] if part.startswith("{") else part for part in target.commands[name])
     environment = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
     environment |= {f"GR_{key.upper()}": value for key, value in known.items()}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -69,14 +70,10 @@ def _stream(
     argv: tuple[str, ...], cwd: Path, environment: dict[str, str], log: Callable[[str], None], timeout_s: int
 ) -> Done:
     """Read the output into a file, not a pipe: a daemon that inherits it must not keep us waiting for its end."""
-    output = cwd.parent / f".output-{os.getpid()}"
-    try:
-        with output.open("w+b") as sink:
-            code = _wait(argv, cwd, environment, sink.fileno(), timeout_s)
-            sink.seek(0)
-            text = sink.read().decode("utf-8", "replace")
-    finally:
-        output.unlink(missing_ok=True)
+    with tempfile.TemporaryFile() as sink:
+        code = _wait(argv, cwd, environment, sink.fileno(), timeout_s)
+        sink.seek(0)
+        text = sink.read().decode("utf-8", "replace")
     for line in text.splitlines():
         log(f"  {line}")
     log(f"  exit {code}")

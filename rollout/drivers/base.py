@@ -30,3 +30,8 @@ class Driver(Protocol):
     def switch(self, target: TargetSpec, release_dir: str, *, log: Log) -> None:
         """Make a staged release the live one on disk; the reload is a command of the component."""
         ...
+
+
+def version_of(release_dir: str) -> str:
+    """Return the version that a release directory's name ends with: "releases/0001-1.0.0" -> "1.0.0"."""
+    return release_dir.rsplit("/", 1)[-1].partition("-")[2]

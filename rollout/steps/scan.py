@@ -1,0 +1,27 @@
+"""Scans the release archive for committed webhooks and keys; a hit blocks."""
+
+from pathlib import Path
+
+from rollout import scan
+from rollout.intent import Intent, Outcome
+from rollout.steps.frame import EvidenceLog, Frame, StepFailed, main
+
+
+def run(intent: Intent, frame: Frame) -> Outcome:
+    """Scan every text file of the archive; findings name file, line and kind, never the secret."""
+    log = EvidenceLog(frame, f"secret scan of release archive sha256 {intent.archive_sha256}")
+    findings = scan.scan_archive(Path(intent.archive))
+    for finding in findings:
+        log(f"{finding.path}:{finding.line}: {finding.kind}")
+    if findings:
+        first = findings[0]
+        raise StepFailed(
+            f"{len(findings)} committed secret(s), the first a {first.kind} in {first.path} line {first.line}. "
+            "Take it out of the release, and change the secret: it has been seen."
+        )
+    log("no committed webhook or key found")
+    return Outcome(result="ok", sentence="no committed webhook or key found", evidence={"secret_scan": log.keep("secret-scan.log")})
+
+
+if __name__ == "__main__":
+    main(run)
