@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from .append_only import AppendOnlyQuerySet, FrozenQuerySet, WrittenOnce
+
 
 class Person(models.Model):
     """What a signature needs to know of a user: printed name, time zone, commit addresses, components."""
@@ -21,7 +23,7 @@ class Person(models.Model):
         return self.printed_name
 
 
-class SignOff(models.Model):
+class SignOff(WrittenOnce):
     """The set of decisions over one digest, with the manifest and the policy as they were when it was opened."""
 
     class State(models.TextChoices):
@@ -36,6 +38,9 @@ class SignOff(models.Model):
         # used by the run that it allowed
         USED = "USED", "used"
 
+    LIVE = frozenset({State.OPEN, State.COMPLETE})
+    MOVING = frozenset({"state", "version", "closed_at", "closed_why"})
+
     subject_kind = models.CharField(max_length=40)
     subject_id = models.CharField(max_length=40)
     subject_label = models.CharField(max_length=200)
@@ -49,10 +54,14 @@ class SignOff(models.Model):
     # commit authors that match no user: [{"name": ..., "email": ...}]
     unmatched_authors = models.JSONField(default=list)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    # goes up with every decision and move: who writes takes it first, so that two writers never pass each other
+    version = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_why = models.CharField(max_length=300, blank=True)
+
+    objects = FrozenQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -68,7 +77,7 @@ class SignOff(models.Model):
         return f"sign-off {self.pk} on {self.subject_label}"
 
 
-class Decision(models.Model):
+class Decision(WrittenOnce):
     """What one person decided over the digest that he saw; append-only (a revocation is a row of its own)."""
 
     class Kind(models.TextChoices):
@@ -77,6 +86,8 @@ class Decision(models.Model):
         REVOKE = "REVOKE", "revoked"
 
     sign_off = models.ForeignKey(SignOff, on_delete=models.PROTECT, related_name="decisions")
+    # the sign-off's version that this decision made: decisions are counted in this order, whatever the clocks say
+    seq = models.PositiveIntegerField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
     printed_name = models.CharField(max_length=150)
     roles = models.JSONField()
@@ -92,8 +103,33 @@ class Decision(models.Model):
     diff_opened = models.BooleanField(default=False)
     at = models.DateTimeField()
 
+    objects = AppendOnlyQuerySet.as_manager()
+
     class Meta:
-        ordering = ["at", "id"]
+        ordering = ["sign_off", "seq"]
+        constraints = [models.UniqueConstraint(fields=["sign_off", "seq"], name="one_decision_at_a_time")]
 
     def __str__(self) -> str:
         return f"{self.printed_name} {self.get_kind_display()} {self.digest[:12]}"
+
+
+class StepUpGuard(models.Model):
+    """Wrong passwords of one signed-in user since `since`; a row, because a cache is not shared by processes."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.tries} tries since {self.since:%H:%M}"
+
+
+class WelcomeLink(models.Model):
+    """The one link that makes the first two admins of an empty installation; one row, only the hash of its token."""
+
+    token_sha256 = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return "used" if self.used_at else f"valid until {self.expires_at:%H:%M}"
