@@ -27,11 +27,15 @@ class Guard:
 
     def kept(self) -> list[str]:
         """Return the columns that can never change."""
-        return [f.column for f in self.model._meta.concrete_fields if f.column not in self.erasable]
+        return [name for name in self._columns() if name not in self.erasable]
 
     def unique(self) -> list[str]:
         """Return the columns by which INSERT OR REPLACE could remove a row."""
-        return [f.column for f in self.model._meta.concrete_fields if f.unique]
+        return self._columns(unique=True)
+
+    def _columns(self, *, unique: bool = False) -> list[str]:
+        fields = self.model._meta.concrete_fields
+        return [field.column for field in fields if field.column and (field.unique or not unique)]
 
 
 def install(connection: BaseDatabaseWrapper, guard: Guard) -> None:
@@ -79,11 +83,12 @@ def _statements(vendor: str, guard: Guard) -> list[str]:
 def _sqlite(guard: Guard) -> list[str]:
     table, refuse = guard.table, f"BEGIN SELECT RAISE(ABORT, '{guard.table} {REFUSAL}'); END"
     clash = " OR ".join(f'"{c}" = NEW."{c}"' for c in guard.unique())
+    found = f'SELECT 1 FROM "{table}" WHERE {clash}'  # noqa: S608  names of our own models, no input
     bodies = {
         "update": f'BEFORE UPDATE ON "{table}"{_unless_erasing(guard, "IS")} {refuse}',
         "delete": f'BEFORE DELETE ON "{table}" {refuse}',
         # REPLACE deletes without firing the delete trigger unless recursive_triggers is on
-        "insert": f'BEFORE INSERT ON "{table}" WHEN EXISTS (SELECT 1 FROM "{table}" WHERE {clash}) {refuse}',
+        "insert": f'BEFORE INSERT ON "{table}" WHEN EXISTS ({found}) {refuse}',
     }
     made = []
     for what, body in bodies.items():

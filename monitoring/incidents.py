@@ -12,7 +12,8 @@ from django.db import transaction
 from . import audit, notices, storage
 from .audit import Actor, Subject
 from .models import Attachment, Incident, IncidentEntry
-from .notices import Route, Severity
+from .notices import Severity
+from .routes import Route
 
 RESPOND_WITHIN = {"P0": timedelta(0), "P1": timedelta(hours=1), "P2": timedelta(hours=4)}
 LOUDNESS: dict[str, Severity] = {"P0": "critical", "P1": "critical", "P2": "warning"}
@@ -97,7 +98,7 @@ def acknowledge(incident: Incident, *, by: Actor, now: datetime) -> Incident:
 def close(
     incident: Incident, *, resolution: str, by: Actor, now: datetime, routes: Sequence[Route] = (), url: str = ""
 ) -> Incident:
-    """Close an incident with its resolution and return it; raises Conflict when it is closed, ValueError without words."""
+    """Close an incident and return it; raises Conflict when it is closed already, ValueError without a resolution."""
     if not resolution.strip():
         raise ValueError("say in a sentence how the incident was resolved")
     values = {"state": Incident.State.CLOSED, "closed_at": now, "closed_by": by.name, "resolution": resolution}

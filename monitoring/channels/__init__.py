@@ -1,7 +1,7 @@
 """The ways out of the house: one file a channel, entered here by name."""
 
 from . import console, discord, email, file, slack, teams, webhook
-from .base import SEVERITIES, ChannelConfig, ChannelError, Message, Sender
+from .base import ChannelConfig, ChannelError, Message, Sender
 
 CHANNELS: dict[str, Sender] = {
     "console": console.send,
@@ -13,4 +13,4 @@ CHANNELS: dict[str, Sender] = {
     "webhook": webhook.send,
 }
 
-__all__ = ["CHANNELS", "SEVERITIES", "ChannelConfig", "ChannelError", "Message", "Sender"]
+__all__ = ["CHANNELS", "ChannelConfig", "ChannelError", "Message", "Sender"]

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 
 from .. import http
 
-SEVERITIES = ("info", "warning", "critical")
-
 
 class ChannelError(Exception):
     """A message could not be handed over; `permanent` means that trying again cannot help. Never holds the address."""
