@@ -20,6 +20,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import time
@@ -30,6 +31,7 @@ from scripts.supervise import Child, House, Refused, answers, free_port, only_on
 ROOT = Path(__file__).resolve().parent
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 DEMO = ROOT / "var" / "demo"
+DHASH_VENV = ROOT / "var" / "dhash-venv"
 OUTWARD = [f"GR_{name}_WEBHOOK_URL" for name in ("SLACK", "TEAMS", "DISCORD")]
 OUTWARD += ["GR_WEBHOOK_URL", "GR_EMAIL_TO", "GR_GITHUB_TOKEN", "DATABASE_URL", "EMAIL_URL"]
 START_WITHIN = 60.0  # seconds until the web process must answer
@@ -142,8 +144,8 @@ def start(options: argparse.Namespace, values: dict[str, str]) -> int:
     return 0
 
 
-def demo_env(port: int) -> dict[str, str]:
-    """Return an environment in which the demo touches no real database, directory, channel or repository."""
+def demo_settings(port: int) -> dict[str, str]:
+    """Return settings with which the demo touches no real database, directory, channel or repository."""
     silent = {f"{name}{suffix}": "" for name in OUTWARD for suffix in ("", "_FILE")}
     own = {
         "GR_VAR": str(DEMO / "gr"),
@@ -154,33 +156,39 @@ def demo_env(port: int) -> dict[str, str]:
         "GR_PORT": str(port),
         "GR_BASE_URL": f"http://localhost:{port}",
         "GR_HTTPS": "0",
-        "PYTHONUNBUFFERED": "1",
         "DJANGO_ALLOWED_HOSTS": "localhost,127.0.0.1",
     }
-    return {**os.environ, **silent, **own}
+    return silent | own
 
 
-def world(verb: str) -> None:
+def world(*arguments: str) -> None:
     """Let the dhash processes of the demo world be installed, made, started or stopped."""
-    call([PYTHON, "examples/dhash/world.py", verb, "--dir", str(DEMO)])
+    call([PYTHON, "examples/dhash/world.py", *arguments])
+
+
+def make_world() -> None:
+    """Make a fresh world in var/demo; dhash's own libraries stand beside it, and survive."""
+    if (DEMO / "world.json").exists():
+        say("resetting the demo world that an earlier run left in var/demo")
+        world("stop", str(DEMO))
+    shutil.rmtree(DEMO, ignore_errors=True)
+    say("installing dhash's own libraries")
+    world("install", str(DHASH_VENV))
+    say("building the dhash releases")
+    world("make", str(DEMO), "--python", str(DHASH_VENV / "bin" / "python"))
 
 
 def demo(options: argparse.Namespace) -> int:
     """Make the demo world, show it, and return the tour's verdict."""
     with only_one(ROOT / "var" / "demo.lock") as lock, contextlib.ExitStack() as stack:
-        if DEMO.exists():
-            say("resetting the demo world that an earlier run left in var/demo")
-            world("stop")
-            shutil.rmtree(DEMO)
-        DEMO.mkdir(parents=True)
         port = free_port(options.port)
-        env = demo_env(port)
-        for verb, words in (("install", "installing dhash's own libraries"), ("make", "building the dhash releases")):
-            say(words)
-            world(verb)
-        stack.callback(world, "stop")
+        make_world()
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in demo_settings(port).items())
+        (DEMO / "env").write_text("".join(lines), encoding="utf-8")
+        env = {**os.environ, **demo_settings(port), "PYTHONUNBUFFERED": "1"}
+        stack.callback(world, "stop", str(DEMO))
         say("starting dhash 1.0.0 in canary, staging and production")
-        world("start")
+        world("start", str(DEMO))
         house = stack.enter_context(House())
         serve(house, port, env, DEMO / "log")
         print(env["GR_BASE_URL"], file=lock, flush=True)

@@ -138,13 +138,11 @@ def test_second_holder_of_an_installation_is_told_where_the_first_one_is(tmp_pat
             pass
 
 
-def test_demo_reaches_no_real_channel_database_or_repository(monkeypatch):
-    for name in up.OUTWARD:
-        monkeypatch.setenv(name, "real")
-        monkeypatch.setenv(f"{name}_FILE", "/real")
-    env = up.demo_env(8000)
-    assert not [key for key, value in env.items() if key.removesuffix("_FILE") in up.OUTWARD and "real" in value]
-    assert env["DATABASE_URL"] == f"sqlite:///{up.DEMO}/gr/db.sqlite3"
+def test_demo_reaches_no_real_channel_database_or_repository():
+    settings = up.demo_settings(8000)
+    assert not [settings[f"{name}_FILE"] for name in up.OUTWARD if settings[f"{name}_FILE"]]
+    said = {name: settings[name] for name in up.OUTWARD if settings[name]}
+    assert said == {"DATABASE_URL": f"sqlite:///{up.DEMO}/gr/db.sqlite3", "EMAIL_URL": "consolemail://"}
 
 
 def test_windows_is_sent_to_wsl2():
