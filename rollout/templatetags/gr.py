@@ -53,6 +53,12 @@ def badge(state: Any, text: str = "") -> SafeString:
     return format_html('<span class="badge tone-{}">{}<span>{}</span></span>', look.tone, icon(look.icon), word)
 
 
+@register.simple_tag
+def state_icon(state: Any) -> SafeString:
+    """Draw only the icon of a state, where its word stands beside it already."""
+    return icon(look_of(state).icon)
+
+
 @register.filter
 def tone(state: Any) -> str:
     """Return the tone (neutral, info, wait, ok, warn, bad, crit) that a state is coloured by."""
@@ -161,6 +167,12 @@ def facts(**pairs: Any) -> SafeString:
     named = ((name.replace("_", " "), value) for name, value in pairs.items())
     rows = format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", named)
     return format_html('<dl class="facts">{}</dl>', rows)
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """Split text at spaces, to loop over a few literal choices in a template."""
+    return text.split()
 
 
 @register.simple_tag(takes_context=True)

@@ -1,0 +1,181 @@
+/* Gate charts with uPlot: limit line, shaded breaches, a tick for every poll. Data: JSON at data-src (docs/design-system.md);
+   the table beside the chart holds the same numbers for readers without a picture. */
+const charts = new Map();
+const HEIGHT = 190;
+
+const colour = (name) => {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+};
+
+const palette = () => ({
+  line: colour("--accent"), fill: colour("--accent-soft"), grid: colour("--line"), text: colour("--muted"),
+  limit: colour("--bad"), breach: colour("--bad-soft"), more: [colour("--wait"), colour("--ok"), colour("--warn")],
+});
+
+function decorations(data, colours) {
+  const behind = (plot) => {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.fillStyle = colours.breach;
+    for (const [from, to] of data.breaches ?? []) {
+      const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
+      const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
+      ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
+    }
+    ctx.restore();
+  };
+  const above = (plot) => {
+    const { ctx, bbox } = plot;
+    const dot = window.devicePixelRatio || 1;
+    ctx.save();
+    ctx.strokeStyle = colours.text;
+    ctx.lineWidth = dot;
+    for (const moment of data.polls ?? []) {
+      const x = plot.valToPos(moment, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top + bbox.height);
+      ctx.lineTo(x, bbox.top + bbox.height - 5 * dot);
+      ctx.stroke();
+    }
+    if (data.limit) {
+      const y = plot.valToPos(data.limit.value, "y", true);
+      ctx.strokeStyle = colours.limit;
+      ctx.lineWidth = 1.5 * dot;
+      ctx.setLineDash([6 * dot, 4 * dot]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.setLineDash([]);
+      ctx.fillStyle = colours.limit;
+      ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
+      ctx.textAlign = "right";
+      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + bbox.width - 4 * dot, y - 5 * dot);
+    }
+    ctx.restore();
+  };
+  return { drawClear: [behind], draw: [above] };
+}
+
+function options(area, data) {
+  const colours = palette();
+  const axis = { stroke: colours.text, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
+  const unit = data.unit ? ` ${data.unit}` : "";
+  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+  return {
+    width: Math.max(200, area.clientWidth),
+    height: HEIGHT,
+    cursor: { points: { size: 7 } },
+    legend: { live: true },
+    scales: {
+      x: { time: true, range: data.window ? (_, low, high) => [data.window[0], Math.max(data.window[1], high ?? 0)] : undefined },
+      y: { range: (_, low, high) => {
+        const top = Math.max(high ?? 0, data.limit?.value ?? 0) * 1.15 || 1;
+        return [Math.min(0, low ?? 0), top];
+      } },
+    },
+    axes: [
+      { ...axis, space: 70, values: (_, marks) => marks.map((mark) => clock(mark).slice(0, 5)) },
+      { ...axis, size: 52, values: (_, marks) => marks.map((mark) => mark.toLocaleString()) },
+    ],
+    series: [
+      { label: "Time", value: (_, value) => (value == null ? "—" : clock(value)) },
+      ...data.series.map((one, index) => ({
+        label: one.label,
+        stroke: index === 0 ? colours.line : colours.more[(index - 1) % colours.more.length],
+        width: 2,
+        spanGaps: false, // a gap is no data, and no data must look like none
+        points: { show: data.t.length < 60, size: 5 },
+        value: (_, value) => (value == null ? "no data" : `${value.toLocaleString()}${unit}`),
+      })),
+    ],
+    hooks: decorations(data, colours),
+  };
+}
+
+function draw(area, data) {
+  const kept = charts.get(area);
+  kept?.plot?.destroy();
+  area.replaceChildren();
+  if (!data.t.length) {
+    const none = document.createElement("div");
+    none.className = "chart-none";
+    none.textContent = "No samples yet";
+    area.append(none);
+    charts.set(area, { data });
+    return;
+  }
+  const plot = new window.uPlot(options(area, data), [data.t, ...data.series.map((one) => one.v)], area);
+  charts.set(area, { data, plot });
+}
+
+function tabulate(area, data) {
+  const body = area.closest(".chart")?.querySelector("[data-chart-table] tbody");
+  if (!body) return;
+  const rows = data.t.map((moment, index) => {
+    const row = document.createElement("tr");
+    const value = data.series[0]?.v[index];
+    const cells = [
+      new Date(moment * 1000).toLocaleTimeString([], { hour12: false }),
+      value == null ? "no data" : `${value.toLocaleString()} ${data.unit ?? ""}`.trim(),
+      data.verdicts?.[index] ?? "",
+    ];
+    cells.forEach((text, place) => {
+      const cell = document.createElement("td");
+      cell.textContent = text;
+      if (place === 1) cell.className = "num";
+      row.append(cell);
+    });
+    return row;
+  });
+  body.replaceChildren(...rows.reverse());
+}
+
+async function load(area) {
+  const kept = charts.get(area) ?? {};
+  const headers = { Accept: "application/json", ...(kept.tag ? { "If-None-Match": kept.tag } : {}) };
+  const answer = await fetch(area.dataset.src, { headers, credentials: "same-origin" });
+  if (answer.status === 304) return;
+  if (!answer.ok) throw new Error(`${area.dataset.src} answered ${answer.status}`);
+  const data = await answer.json();
+  draw(area, data);
+  tabulate(area, data);
+  charts.get(area).tag = answer.headers.get("ETag");
+}
+
+async function watch(area) {
+  area.dataset.started = "yes";
+  const pause = Number(area.dataset.poll) * 1000;
+  do {
+    if (!document.hidden) {
+      await load(area).catch(() => area.dispatchEvent(new CustomEvent("gr:chart-unreachable", { bubbles: true })));
+    }
+    await new Promise((wake) => setTimeout(wake, pause || 0));
+  } while (pause && area.isConnected);
+}
+
+function start() {
+  if (!window.uPlot) return;
+  for (const area of document.querySelectorAll("[data-chart][data-src]:not([data-started])")) watch(area);
+}
+
+let redrawSoon = 0;
+function redraw() {
+  clearTimeout(redrawSoon);
+  redrawSoon = setTimeout(() => charts.forEach(({ data, tag }, area) => {
+    if (!area.isConnected) { charts.delete(area); return; }
+    draw(area, data);
+    charts.get(area).tag = tag;
+  }), 120);
+}
+
+start();
+document.addEventListener("htmx:after:swap", start);
+document.addEventListener("gr:theme", redraw);
+window.addEventListener("resize", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
