@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parent
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 DEMO = ROOT / "var" / "demo"
 DHASH_VENV = ROOT / "var" / "dhash-venv"
-OUTWARD = [f"GR_{name}_WEBHOOK_URL" for name in ("SLACK", "TEAMS", "DISCORD")]
-OUTWARD += ["GR_WEBHOOK_URL", "GR_EMAIL_TO", "GR_GITHUB_TOKEN", "DATABASE_URL", "EMAIL_URL"]
+OUTWARD = [f"GR_{name}WEBHOOK_URL" for name in ("SLACK_", "TEAMS_", "DISCORD_", "")]
+OUTWARD += ["GR_EMAIL_TO", "GR_GITHUB_TOKEN", "DATABASE_URL", "EMAIL_URL"]
 START_WITHIN = 60.0  # seconds until the web process must answer
 
 USAGE = """
@@ -58,11 +58,12 @@ def install(lock: str) -> None:
     if not os.path.exists(PYTHON) or not (uv or has_pip()):
         make_venv()
     say(f"installing {lock} (hashes checked) into .venv")
-    options = ["--require-hashes", "-q", "-r", lock]
-    if uv:
-        call([uv, "pip", "install", "--python", PYTHON, *options])
-    else:
-        call([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options])
+    tool = (
+        [uv, "pip", "install", "--python", PYTHON, "-q"]
+        if uv
+        else [PYTHON, "-m", "pip", "install", "-qq", "--no-input"]
+    )
+    call([*tool, "--require-hashes", "-r", lock])
     stamp.write_text(want)
     say("installed")
 
@@ -113,7 +114,7 @@ def serve(house: House, port: int, env: dict[str, str], logs: Path) -> None:
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     code, _ = house.run([PYTHON, "manage.py", "migrate", "--noinput", "-v", "0"], env)
     if code:
-        raise Refused(f"`manage.py migrate` failed with exit code {code}")
+        raise Refused("the database could not be migrated; see above")
     web = [PYTHON, "-m", "gunicorn", "rollout.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
     web_child = Child("web", [*web, "--no-control-socket", "--bind", f"127.0.0.1:{port}"], env, logs / "web.log")
     house.add(web_child)
@@ -184,7 +185,7 @@ def demo(options: argparse.Namespace) -> int:
         port = free_port(options.port)
         make_world()
         lines = (f"export {name}={shlex.quote(value)}\n" for name, value in demo_settings(port).items())
-        (DEMO / "env").write_text("".join(lines), encoding="utf-8")
+        (DEMO / "settings.sh").write_text("".join(lines), encoding="utf-8")
         env = {**os.environ, **demo_settings(port), "PYTHONUNBUFFERED": "1"}
         stack.callback(world, "stop", str(DEMO))
         say("starting dhash 1.0.0 in canary, staging and production")
