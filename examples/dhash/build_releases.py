@@ -1,6 +1,6 @@
 """Builds the release archives of dhash from src/ and the differing files in releases/<version>/; same bytes each time.
 
-    python3 examples/dhash/build_releases.py OUT_DIR
+python3 examples/dhash/build_releases.py OUT_DIR
 """
 
 import hashlib

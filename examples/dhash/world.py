@@ -1,8 +1,8 @@
 """A demo world for dhash: its own virtual environment, release archives, and three environments with 1.0.0 live.
 
-    python3 examples/dhash/world.py install VENV_DIR
-    python3 examples/dhash/world.py make DIR [--python PYTHON] [--live-span]
-    python3 examples/dhash/world.py start|stop DIR [ENVIRONMENT ...]
+python3 examples/dhash/world.py install VENV_DIR
+python3 examples/dhash/world.py make DIR [--python PYTHON] [--live-span]
+python3 examples/dhash/world.py start|stop DIR [ENVIRONMENT ...]
 """
 
 import argparse
@@ -91,8 +91,12 @@ class World:
         variables = self.variables(environment)
         return subprocess.run(
             self.command(environment, module, *arguments),
-            cwd=variables["GR_RELEASE_DIR"], env=variables, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False,
+            cwd=variables["GR_RELEASE_DIR"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self, environment: str) -> str:
@@ -205,7 +209,7 @@ def _copy_component(world: World) -> None:
     text = (HERE / "component.toml").read_text(encoding="utf-8")
     text = re.sub(r'(?m)^python = ".*"$', f"python = {json.dumps(str(world.python))}", text)
     for environment, port in world.ports.items():
-        table = rf'(?m)(^\[environments\.{environment}\]$(?:\n(?!\[).*)*?\nport = )\d+'
+        table = rf"(?m)(^\[environments\.{environment}\]$(?:\n(?!\[).*)*?\nport = )\d+"
         text, found = re.subn(table, rf"\g<1>{port}", text)
         if found != 1:
             raise WorldError(f"component.toml: no port found in [environments.{environment}]")
@@ -222,7 +226,7 @@ def main() -> int:
     parser.add_argument("command", choices=("install", "make", "start", "stop"))
     parser.add_argument("directory", type=Path)
     parser.add_argument("environments", nargs="*", help="start, stop: which (default all)")
-    parser.add_argument("--python", type=Path, help="make: python with dhash's requirements (default DIR/../dhash-venv)")
+    parser.add_argument("--python", type=Path, help="make: python that has dhash's requirements")
     parser.add_argument("--live-span", action="store_true", help="make: metrics look back 300 s instead of 7.5 s")
     options = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""`python -m dhash.check_logging`: one posted image must leave its line in the log, and every recent line be well formed."""
+"""`python -m dhash.check_logging`: a posted image leaves its line in the log, and recent lines are well formed."""
 
 import json
 import sys

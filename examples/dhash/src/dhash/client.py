@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -59,7 +58,7 @@ class Channel:
             self.close()
             if not reused:
                 raise Unreachable(f"{type(error).__name__}: {error}") from error
-        except (OSError, http.client.HTTPException, socket.timeout) as error:
+        except (TimeoutError, OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         try:

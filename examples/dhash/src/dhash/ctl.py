@@ -4,12 +4,13 @@ import argparse
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from dhash import client, database, launch, processes, settings
 HEALTHY_WITHIN_S = 20.0
 STOP_PATIENCE_S = 10.0
 TAKEOVER_S = 6.0
+# The last line of a traceback, such as "ModuleNotFoundError: No module named 'x'"; its frames would push it away.
+CAUSE = re.compile(r"[\w.]*(Error|Exception): (?!<)")
 
 
 class Failed(Exception):
@@ -71,13 +74,14 @@ class Service:
             (self.run_dir / name).unlink(missing_ok=True)
 
     def log_since(self, offset: int) -> str:
-        """Return the last lines of the error log after this offset."""
+        """Return the errors named in the log after this offset, then its last lines."""
         if not self.error_log.exists():
             return "(no error log)"
         with self.error_log.open("rb") as handle:
             handle.seek(offset)
             lines = handle.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-30:])
+        causes = dict.fromkeys(line for line in lines if CAUSE.match(line))
+        return "\n".join([*causes, "...", *lines[-30:]])
 
 
 def start(service: Service) -> str:
@@ -90,8 +94,14 @@ def start(service: Service) -> str:
     wanted.save(service.run_dir / "launch.json")
     with service.error_log.open("ab") as log:
         child = subprocess.Popen(
-            wanted.argv, cwd=wanted.cwd, env=wanted.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, close_fds=True,
+            wanted.argv,
+            cwd=wanted.cwd,
+            env=wanted.env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            close_fds=True,
         )
     well = _wait_for(service, wanted, gone=lambda: child.poll() is not None)
     if not well:
@@ -164,7 +174,7 @@ def _refuse_busy_port(service: Service) -> None:
             raise Failed(f"{address[0]}:{address[1]} is taken by another program; nothing was started")
 
 
-def _wait_for(service: Service, wanted: launch.Launch, *, gone) -> bool:
+def _wait_for(service: Service, wanted: launch.Launch, *, gone: Callable[[], bool]) -> bool:
     """Wait until this very launch answers, which is more than its version; give up at once when it is gone."""
     deadline = time.monotonic() + HEALTHY_WITHIN_S
     while time.monotonic() < deadline:
@@ -193,7 +203,7 @@ def _serving_master(service: Service, found: list[processes.Process]) -> process
     return kept[0]
 
 
-def _take_over(old: processes.Process, fresh) -> bool:
+def _take_over(old: processes.Process, fresh: Callable[[], list[processes.Process]]) -> bool:
     """Ask the old master to start the new one; a master promoted a moment ago ignores the first request."""
     deadline = time.monotonic() + TAKEOVER_S
     while time.monotonic() < deadline:
@@ -214,7 +224,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", choices=commands)
     chosen = parser.parse_args(argv).command
     if not processes.supported():
-        print("error: dhash.ctl finds its processes in /proc, which this system lacks; run it on Linux", file=sys.stderr)
+        print(
+            "error: dhash.ctl finds its processes in /proc, which this system lacks; run it on Linux", file=sys.stderr
+        )
         return 1
     try:
         service = Service()

@@ -4,7 +4,7 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dhash import description, fingerprint
 from dhash.settings import Settings
@@ -45,6 +45,8 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         image.load()
     except ExtractionError:
         raise
+    except UnidentifiedImageError as error:  # its own text names a memory address
+        raise ExtractionError("these bytes are no image that can be read") from error
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
         raise ExtractionError(f"{type(error).__name__}: {error}") from error
     return image

@@ -1,5 +1,6 @@
 """The 64-bit difference hash and how far two of them are apart; pure."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ def difference_hash(grey: Sequence[int]) -> str:
     value = 0
     for row in range(HEIGHT):
         line = grey[row * WIDTH : (row + 1) * WIDTH]
-        for left, right in zip(line, line[1:], strict=False):
+        for left, right in itertools.pairwise(line):
             value = value << 1 | (right > left)
     return f"{value:016x}"
 

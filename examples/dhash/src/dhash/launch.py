@@ -38,7 +38,7 @@ def load(path: Path) -> Launch:
 
 
 def prepare(configured: settings.Settings, root: Path, release_dir: Path) -> Launch:
-    """Return the launch of a release directory; the directory is real, so a later switch of `current` changes nothing."""
+    """Return the launch of a release directory; its path is real: a switch of `current` changes nothing."""
     launch_id = uuid.uuid4().hex
     release_dir = release_dir.resolve()
     env = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -52,9 +52,7 @@ def prepare(configured: settings.Settings, root: Path, release_dir: Path) -> Lau
         processes.LAUNCH_MARK: launch_id,
     }
     version = settings.version_of(release_dir)
-    return Launch(
-        id=launch_id, version=version, argv=_argv(configured, release_dir), cwd=str(release_dir), env=env
-    )
+    return Launch(id=launch_id, version=version, argv=_argv(configured, release_dir), cwd=str(release_dir), env=env)
 
 
 def _argv(configured: settings.Settings, release_dir: Path) -> list[str]:

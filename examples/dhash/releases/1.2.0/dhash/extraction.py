@@ -4,14 +4,13 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image
-
 from dhash import description, fingerprint
 from dhash.settings import Settings
 from dhash.thumbnails import NoRoom, ThumbnailCache
+from PIL import Image, UnidentifiedImageError
 
 # Frames of more pixels than this are shown side by side, so they must have their thumbnail.
-SHOWN_PIXELS = 150 * 112
+SHOWN_PIXELS = 180 * 135
 
 
 class ExtractionError(Exception):
@@ -61,6 +60,8 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         image.load()
     except ExtractionError:
         raise
+    except UnidentifiedImageError as error:  # its own text names a memory address
+        raise ExtractionError("these bytes are no image that can be read") from error
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
         raise ExtractionError(f"{type(error).__name__}: {error}") from error
     return image

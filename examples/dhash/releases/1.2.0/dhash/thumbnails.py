@@ -4,9 +4,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from PIL import Image
-
 from dhash import database
+from PIL import Image
 
 SIDE = 16
 
