@@ -35,6 +35,8 @@ class Run(models.Model):
     abort_requested = models.BooleanField(default=False)
     abort_by = models.CharField(max_length=150, blank=True)
     abort_why = models.TextField(blank=True)
+    # the backup that a rollback run restores
+    restores = models.ForeignKey("rollout.Backup", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     watch = models.ForeignKey(Watch, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()

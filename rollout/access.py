@@ -1,0 +1,52 @@
+"""One table: which route which roles may use; deny by default; a route without a row fails the tests.
+
+ANYONE needs no sign-in, SIGNED_IN needs one, otherwise any of the groups named. What a role may do to an *object* (its
+own rollout, another component) is asked by `actions`, in the transaction that does it.
+"""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+ANYONE: frozenset[str] = frozenset({"*"})
+SIGNED_IN: frozenset[str] = frozenset({"signed in"})
+RELEASE_OWNER, APPROVER, OPS, DEPLOY_OPERATOR = "release-owner", "approver", "ops", "deploy-operator"
+MEDIA_ENG, TRIAGE, AUDITOR, ADMIN = "media-eng", "triage", "auditor", "admin"
+GROUPS = (RELEASE_OWNER, APPROVER, OPS, DEPLOY_OPERATOR, MEDIA_ENG, TRIAGE, AUDITOR, ADMIN)
+
+READERS = frozenset(GROUPS)
+DECIDERS = frozenset({APPROVER, OPS, DEPLOY_OPERATOR, MEDIA_ENG})
+STARTERS = frozenset({DEPLOY_OPERATOR})
+STOPPERS = frozenset({DEPLOY_OPERATOR, OPS, TRIAGE})
+OWNERS = frozenset({RELEASE_OWNER})
+RESPONDERS = frozenset({DEPLOY_OPERATOR, OPS, TRIAGE, RELEASE_OWNER, MEDIA_ENG})
+ADMINS = frozenset({ADMIN})
+
+ROUTES: dict[str, frozenset[str]] = {}
+
+
+def check(request: HttpRequest) -> None:
+    """Raise PermissionDenied, which names the roles that could, unless the route is open to this user."""
+    match = request.resolver_match
+    route = match.view_name if match else ""
+    allowed = ROUTES.get(route or "") or _family(route or "")
+    if allowed is None:
+        raise PermissionDenied(f"the route {route!r} has no row in the access table")
+    if allowed is ANYONE:
+        return
+    if not request.user.is_authenticated:
+        return  # LoginRequiredMiddleware has sent this request to the sign-in page
+    if allowed is not SIGNED_IN and not allowed & groups_of(request):
+        raise PermissionDenied(f"This page is for {' or '.join(sorted(allowed))}.")
+
+
+def groups_of(request: HttpRequest) -> frozenset[str]:
+    """Return the names of the user's groups, asked once a request."""
+    if not hasattr(request, "group_names"):
+        names = request.user.groups.values_list("name", flat=True) if request.user.is_authenticated else ()
+        request.group_names = frozenset(names)  # type: ignore[attr-defined]
+    return request.group_names  # type: ignore[attr-defined, no-any-return]
+
+
+def _family(route: str) -> frozenset[str] | None:
+    """Return the row of a whole namespace: Django's admin asks for permissions of its own, the API for tokens."""
+    return {"admin": ADMINS, "api": ANYONE}.get(route.partition(":")[0]) if ":" in route else None

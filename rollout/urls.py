@@ -1,0 +1,5 @@
+"""Every URL of the product."""
+
+from django.urls import path
+
+urlpatterns: list = []

@@ -1,0 +1,49 @@
+"""Fixtures that every test may use, and the loud skips of what this machine lacks."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+
+from tests.base import make_cast
+
+REQUIRED = {word for word in os.environ.get("GR_TEST_REQUIRE", "").split(",") if word}
+
+
+def lacks(what: str, why: str) -> None:
+    """Skip loudly, or fail when GR_TEST_REQUIRE says that this machine must have it."""
+    if what in REQUIRED:
+        pytest.fail(f"GR_TEST_REQUIRE names {what}, but {why}")
+    pytest.skip(f"{what.upper()} MISSING: {why}")
+
+
+@pytest.fixture
+def cast(db: None) -> dict[str, User]:
+    """Return the standing cast by name."""
+    return make_cast()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of a Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("GR_CHROMIUM") or next((path for name in names if (path := shutil.which(name))), None)
+    if not found:
+        lacks("chromium", "none of chromium, chromium-browser, google-chrome is on the PATH and GR_CHROMIUM is not set")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Return the URL of a PostgreSQL that tests may use."""
+    url = os.environ.get("GR_TEST_DATABASE_URL", "")
+    if not url:
+        lacks("postgres", "GR_TEST_DATABASE_URL is not set")
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        lacks("postgres", f"GR_TEST_DATABASE_URL does not answer: {error}")
+    yield url
