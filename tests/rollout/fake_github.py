@@ -113,6 +113,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # one write an answer, or delayed acknowledgements cost 40 ms each
     server: _Server
 
     def log_message(self, *args: object) -> None:
