@@ -23,8 +23,8 @@ def sqlite_copy(source: Path, dest: Path) -> None:
 
     Raises BackupError when the source is missing or cannot be read, CorruptBackup when the copy is damaged.
     """
-    if not source.is_file():
-        raise BackupError(f"the database {source} does not exist; correct `sqlite` in component.toml")
+    if not source.is_file() or source.is_symlink():
+        raise BackupError(f"the database {source} does not exist or is a link; correct `sqlite` in component.toml")
     try:
         with closing(_open(source, "mode=ro")) as live, closing(sqlite3.connect(dest)) as copy:
             # All pages in one step: a busy writer would make a copy in small steps begin again for ever.

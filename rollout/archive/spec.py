@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -41,10 +42,9 @@ class BackupSpec:
         paths = (self.release_dir, *self.directories, *self.sqlite, self.link)
         for path in paths:
             check_name(path)
-        for first in paths:
-            for second in paths:
-                if first is not second and f"{second}/".startswith(f"{first}/"):
-                    raise BackupError(f"{second!r} lies inside {first!r}; name each part of the backup once")
+        for first, second in permutations(paths, 2):
+            if f"{second}/".startswith(f"{first}/"):
+                raise BackupError(f"{second!r} lies inside {first!r}; name each part of the backup once")
 
     @property
     def trees(self) -> tuple[str, ...]:

@@ -118,8 +118,9 @@ def _copy_databases(spec: BackupSpec, scratch: Path, log: Log) -> _Databases:
     entries: list[Entry] = []
     rows: dict[str, dict[str, int]] = {}
     for number, path in enumerate(spec.sqlite):
-        live, copy = entry(spec.root, path), scratch / f"{number}.sqlite3"
-        dump.sqlite_copy(live.source, copy)
+        copy = scratch / f"{number}.sqlite3"
+        dump.sqlite_copy(spec.root / path, copy)
+        live = entry(spec.root, path)
         rows[path] = dump.row_counts(copy)
         log(f"copied {path}: {sum(rows[path].values())} rows in {len(rows[path])} tables, integrity ok")
         entries.append(_entry_of_copy(path, copy, "file", live.mode, live.mtime_ns))
