@@ -1,0 +1,36 @@
+"""Enqueues by dotted name: a message is only a hint that there is work, it may come twice or never."""
+
+from functools import partial
+
+from django.db import transaction
+from django_q.brokers import get_broker
+from django_q.tasks import async_task
+
+
+def run(run_id: int) -> None:
+    """Hint, once the transaction is committed, that a run can go on."""
+    _soon("rollout.tasks.advance", run_id)
+
+
+def observe() -> None:
+    """Hint that a watch is due."""
+    _soon("rollout.tasks.observe")
+
+
+def deliver() -> None:
+    """Hint that a notice is due."""
+    _soon("rollout.tasks.deliver")
+
+
+def sweep() -> None:
+    """Hint that something may have expired."""
+    _soon("rollout.tasks.sweep")
+
+
+def waiting() -> int:
+    """Return how many messages nobody has taken yet."""
+    return int(get_broker().queue_size())
+
+
+def _soon(task: str, *args: int) -> None:
+    transaction.on_commit(partial(async_task, task, *args))

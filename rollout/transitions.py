@@ -1,0 +1,133 @@
+"""One move of a rollout, run or step: compare-and-swap, audit entry and notice in one transaction.
+
+A move that loses the race raises Conflict and leaves nothing behind. Never load, check, save.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F
+
+from monitoring import audit, notices
+from monitoring.audit import Actor, Subject
+from rollout import states
+from rollout.models import Rollout, Run, Step, Target
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+
+Moved = Rollout | Run | Step
+KINDS: dict[type[models.Model], str] = {Rollout: "rollout", Run: "run", Step: "step"}
+
+# (kind, new state) -> (event, severity) of the notice that the move queues
+NOTICES = {
+    ("rollout", R.WAITING): ("signoff_requested", "info"),
+    ("rollout", R.APPROVED): ("signoff_complete", "info"),
+    ("rollout", R.REJECTED): ("rollout_rejected", "warning"),
+    ("rollout", R.EXPIRED): ("rollout_expired", "warning"),
+    ("rollout", R.RUNNING): ("run_started", "info"),
+    ("rollout", R.WATCHING): ("watch_started", "info"),
+    ("rollout", R.SUCCEEDED): ("rollout_succeeded", "info"),
+    ("rollout", R.FAILED): ("rollout_failed", "warning"),
+    ("rollout", R.ROLLING_BACK): ("rollback_started", "critical"),
+    ("rollout", R.ROLLED_BACK): ("rollback_finished", "critical"),
+    ("rollout", R.ROLLED_BACK_UNHEALTHY): ("rollback_finished", "critical"),
+    ("rollout", R.NOT_RESTORED): ("rollback_finished", "critical"),
+    ("rollout", R.UNKNOWN): ("run_unknown", "critical"),
+    ("run", N.UNKNOWN): ("run_unknown", "critical"),
+}
+
+
+class ConflictError(RuntimeError):
+    """Somebody else moved it first; the sentence says where it stands now."""
+
+
+def move(
+    obj: Moved,
+    to: str,
+    *,
+    by: Actor,
+    now: datetime,
+    why: str = "",
+    data: dict[str, Any] | None = None,
+    **changes: Any,
+) -> None:
+    """Move `obj` to a state, with its other columns `changes`, if nobody was faster.
+
+    Raises ConflictError when the row is no longer as `obj` was read, ValueError when the table of moves has no such move.
+    """
+    kind, old = KINDS[type(obj)], obj.state
+    if not states.allowed(kind, old, to):
+        raise ValueError(f"{kind} {obj.pk} cannot go from {old} to {to}")
+    with transaction.atomic():
+        rows = type(obj)._default_manager.filter(pk=obj.pk, state=old, version=obj.version)
+        if rows.update(state=to, version=F("version") + 1, **changes) != 1:
+            current = type(obj)._default_manager.values_list("state", flat=True).get(pk=obj.pk)
+            raise ConflictError(f"{kind} {obj.pk} was {old} when you looked; it is {states.label(current)} now")
+        audit.append(
+            action=f"{kind}.{str(to).lower()}",
+            by=by,
+            subject=subject_of(obj),
+            why=why,
+            old=old,
+            new=to,
+            data=data,
+            now=now,
+        )
+        obj.state, obj.version = str(to), obj.version + 1
+        for name, value in changes.items():
+            setattr(obj, name, value)
+        event = NOTICES.get((kind, to))  # type: ignore[call-overload]
+        if event:
+            tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")
+
+
+def tell(obj: Moved, event: str, severity: Any, *, why: str, by: Actor, now: datetime, key: str, **more: str) -> None:
+    """Queue the notices of an event, for the channels that the component's routes name."""
+    rollout = rollout_of(obj)
+    context = {
+        "rollout": str(rollout),
+        "component": rollout.target.component.name,
+        "environment": rollout.target.environment.name,
+        "release": rollout.release.version,
+        "previous_release": rollout.previous_version,
+        "by": by.name,
+        "why": why,
+        "url": url_of(rollout),
+        **more,
+    }
+    notices.queue(
+        event,
+        subject=subject_of(rollout),
+        severity=severity,
+        context=context,
+        routes=rollout.target.component.spec.routes,
+        key=f"{event}-{key}",
+        url=url_of(rollout),
+        now=now,
+    )
+
+
+def subject_of(obj: Moved | Target) -> Subject:
+    """Return how audit, notices and incidents name a row of this room."""
+    if isinstance(obj, Target):
+        target, kind, label = obj, "target", str(obj)
+    else:
+        rollout = rollout_of(obj)
+        target, kind, label = rollout.target, KINDS[type(obj)], str(obj)
+    return Subject(
+        kind=kind, id=str(obj.pk), label=label[:200], component=target.component.name, environment=target.environment.name
+    )
+
+
+def rollout_of(obj: Moved) -> Rollout:
+    """Return the rollout that a run or step belongs to."""
+    if isinstance(obj, Step):
+        return obj.run.rollout
+    return obj.rollout if isinstance(obj, Run) else obj
+
+
+def url_of(rollout: Rollout) -> str:
+    """Return the absolute URL of a rollout's page."""
+    return f"{settings.GR_BASE_URL}{rollout.get_absolute_url()}"
