@@ -17,6 +17,11 @@ _UNSEEN = re.compile(
     "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# Abbreviations, not the pictures of U+2400: many fonts have no glyph for those.
+_C0 = (
+    *("NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI"),
+    *("DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US"),
+)
 _TAGS = {"p", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "a", "strong", "em", "s", "code", "pre", "blockquote"} | {
     *("table", "thead", "tbody", "tr", "th", "td", "hr", "br", "input"),
 }
@@ -56,7 +61,7 @@ def size_text(size: int | None) -> str:
 
 def _shown(match: re.Match[str]) -> str:
     code = ord(match[0])
-    picture = chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else f"U+{code:04X}"
+    picture = _C0[code] if code < 0x20 else "DEL" if code == 0x7F else f"U+{code:04X}"
     return f'<span class="ctl" title="control character U+{code:04X}">{picture}</span>'
 
 

@@ -55,7 +55,8 @@ function decorations(data, colours) {
       ctx.fillStyle = colours.limit;
       ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
       ctx.textAlign = "right";
-      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + bbox.width - 4 * dot, y - 5 * dot);
+      ctx.textBaseline = "bottom";
+      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + bbox.width - 4 * dot, y - 3 * dot);
     }
     ctx.restore();
   };
@@ -84,14 +85,14 @@ function options(area, data) {
       { ...axis, size: 52, values: (_, marks) => marks.map((mark) => mark.toLocaleString()) },
     ],
     series: [
-      { label: "Time", value: (_, value) => (value == null ? "—" : clock(value)) },
+      { label: "Time", value: (_, value) => (value == null ? "" : clock(value)) },
       ...data.series.map((one, index) => ({
         label: one.label,
         stroke: index === 0 ? colours.line : colours.more[(index - 1) % colours.more.length],
         width: 2,
         spanGaps: false, // a gap is no data, and no data must look like none
         points: { show: data.t.length < 60, size: 5 },
-        value: (_, value) => (value == null ? "no data" : `${value.toLocaleString()}${unit}`),
+        value: (_, value, series, index) => (index == null ? "" : value == null ? "no data" : `${value.toLocaleString()}${unit}`),
       })),
     ],
     hooks: decorations(data, colours),
