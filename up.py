@@ -124,7 +124,7 @@ def serve(house: House, port: int, env: dict[str, str], logs: Path) -> None:
     if not house.keep(lambda: answers(port) or web_child.failures > 2 or time.monotonic() > deadline):
         raise KeyboardInterrupt
     if not answers(port):
-        tail = (logs / "web.log").read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        tail = (logs / "web.log").read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
         raise Refused("\n".join([f"the web process does not answer on port {port}; the end of web.log:", *tail]))
     say(f"Guarded Rollout is up: {env['GR_BASE_URL']}   (logs: {logs}; Ctrl-C stops it)")
 

@@ -95,7 +95,8 @@ def test_both_locks_pin_the_same_versions():
     assert pins("requirements.txt") <= pins("requirements-dev.txt")
 
 
-def test_env_has_a_random_key_that_only_the_owner_reads(tmp_path):
+def test_env_has_a_random_key_that_only_the_owner_reads(tmp_path, monkeypatch):
+    monkeypatch.delenv("DJANGO_SECRET_KEY", raising=False)
     up.ensure_env(tmp_path / "a")
     up.ensure_env(tmp_path / "b")
     keys = {up.settings(tmp_path / name)["DJANGO_SECRET_KEY"] for name in "ab"}
