@@ -80,7 +80,7 @@ def post_image(environ: dict[str, Any], request_id: str) -> Answer:
     sha256 = hashlib.sha256(data).hexdigest()
     connection = database.connection(CONFIG.database)
     with database.writing(connection):
-        if source == store.LIVE:
+        if source == settings.LIVE:
             _record(connection, ok=True, hash_ms=hash_ms, now=now)
         match = store.find_match(connection, frame.hash, source, CONFIG)
         image_id = store.known_image(connection, sha256, source)
@@ -177,7 +177,7 @@ def _handler(environ: dict[str, Any]) -> Callable[[dict[str, Any], str], Answer]
 
 
 def _source(environ: dict[str, Any]) -> str:
-    return store.SMOKE if environ.get("HTTP_X_DHASH_SOURCE") == store.SMOKE else store.LIVE
+    return settings.SMOKE if environ.get("HTTP_X_DHASH_SOURCE") == settings.SMOKE else settings.LIVE
 
 
 def _image_id(environ: dict[str, Any]) -> int:
@@ -198,7 +198,7 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def _observe(source: str, *, ok: bool, hash_ms: float, now: float) -> None:
-    if source == store.LIVE:
+    if source == settings.LIVE:
         connection = database.connection(CONFIG.database)
         with database.writing(connection):
             _record(connection, ok=ok, hash_ms=hash_ms, now=now)

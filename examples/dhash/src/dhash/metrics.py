@@ -3,7 +3,7 @@
 import math
 import sqlite3
 
-from dhash.store import LIVE
+from dhash.settings import LIVE
 
 BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
 PRUNE_EVERY = 256

@@ -30,8 +30,8 @@ def seed(configured: settings.Settings, connection: sqlite3.Connection, limit: i
         for name in list(golden.expected())[:limit]:
             data = (golden.GOLDEN / name).read_bytes()
             sha256 = hashlib.sha256(data).hexdigest()
-            if store.known_image(connection, sha256, store.LIVE) is None:
-                store.add_image(connection, extractor.extract(data), sha256, store.LIVE, time.time())
+            if store.known_image(connection, sha256, settings.LIVE) is None:
+                store.add_image(connection, extractor.extract(data), sha256, settings.LIVE, time.time())
                 added += 1
     return added
 

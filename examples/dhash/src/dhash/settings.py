@@ -7,6 +7,9 @@ from pathlib import Path
 
 RELEASE_DIR = Path(__file__).resolve().parents[1]
 
+# Whose an image is: a smoke test's rows are deleted again and count in no metric.
+LIVE, SMOKE = "live", "smoke"
+
 
 class SettingsError(Exception):
     """The environment or the configuration file is not usable; the message says what was expected."""

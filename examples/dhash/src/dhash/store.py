@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from dhash import description, fingerprint
 from dhash.extraction import Frame
-from dhash.settings import Settings
+from dhash.settings import LIVE, SMOKE, Settings
 
-LIVE, SMOKE = "live", "smoke"
 COLUMNS = ("id", "hash", "sha256", "source", "created_at", *description.COLUMNS)
 
 
