@@ -197,9 +197,10 @@ def _build(cls: type[Any], data: Any, where: str) -> Any:
     built = {}
     for field in fields(cls):
         if field.name in given or field.default is MISSING:
-            read = _READERS[cls].get(field.name, values.text)
+            read: Reader = _READERS[cls].get(field.name, values.text)
             built[field.name] = read(given.get(field.name), f"{where}.{field.name}")
-    return cls(**built)
+    make: Any = cls
+    return make(**built)
 
 
 def _checked(profile: GateProfile, where: str) -> GateProfile:

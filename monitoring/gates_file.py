@@ -58,7 +58,7 @@ def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _divided(value: Any, divisor: Decimal, where: str) -> Any:
+def _divided(value: Mapping[str, Any], divisor: Decimal, where: str) -> dict[str, Any]:
     return {key: _divided_item(key, item, divisor, f"{where}.{key}") for key, item in value.items()}
 
 

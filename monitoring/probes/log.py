@@ -1,0 +1,11 @@
+"""The component's logging check, run as its command."""
+
+from monitoring.gates import Source
+
+from . import command
+from .measurement import Fetch, Measurement
+
+
+def read(source: Source, base_url: str, fetch: Fetch) -> Measurement:
+    """Run the logging check once; exit 0 is well. `gates.bind` has put its argv into the source."""
+    return command.read(source, base_url, fetch)
