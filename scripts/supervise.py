@@ -181,11 +181,11 @@ class House:
         """Ask every child to leave; kill the groups of those that are still there later, or at a second Ctrl-C."""
         if not self.children:
             return
+        patience, deadline = (2 if self.presses else 1), time.monotonic() + STOP_WITHIN
         say(f"stopping: no new step, a running one gets {STOP_WITHIN:.0f} s (Ctrl-C again kills)")
-        seen, deadline = self.presses, time.monotonic() + STOP_WITHIN
         for child in self.children:
             child.terminate()
-        while any(child.alive() for child in self.children) and time.monotonic() < deadline and self.presses == seen:
+        while any(child.alive() for child in self.children) and time.monotonic() < deadline and self.presses < patience:
             time.sleep(0.05)
         for child in self.children:
             if child.alive():
