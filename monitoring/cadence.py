@@ -36,6 +36,10 @@ def _interval(profile: GateProfile, verdict: Verdict, started_at: float, now: fl
     fast_s = float(profile.fast_interval_s)
     # An alert changes nothing, so it is no reason to look more often.
     watched = [gate for gate in verdict.gates if gate.gate.severity != "alert"] or list(verdict.gates)
+    # Failing checks are looked at no faster than that: a short blip must not become three failures in a row.
+    failing = next((gate for gate in watched if gate.gate.kind == "consecutive_failures" and gate.value), None)
+    if failing:
+        return fast_s, f"{failing.gate.title}: {figure(failing.value or 0)} so far"
     missed = next((gate for gate in watched if 1 <= gate.missed <= RETRIES), None)
     if missed:
         return fast_s * RETRY_SHARE, f"{missed.gate.title} could not be read"
@@ -49,10 +53,8 @@ def _interval(profile: GateProfile, verdict: Verdict, started_at: float, now: fl
 
 def _tightens(profile: GateProfile, gate: GateVerdict) -> str:
     """Say why this gate wants the fast interval, or return an empty text."""
-    if gate.gate.kind == "consecutive_failures":
-        return f"{gate.gate.title}: {figure(gate.value)} failed" if gate.value else ""
     if gate.state in (State.NO_DATA, State.UNDECIDED):
         return f"{gate.gate.title} is not known"
     share = closeness(gate)
     near = share >= float(profile.near_share)
-    return f"{gate.gate.title} at {figure(100 * share, '%')} of its limit" if near else ""
+    return f"{gate.gate.title} at {100 * share:.0f} % of its limit" if near and gate.value else ""

@@ -93,13 +93,12 @@ class _Look:
         )
 
     def judges(self, value: float, samples: int, what: str) -> GateVerdict:
-        """Return failing or passing by the limit; `what` begins the sentence."""
+        """Return failing or passing by the limit; `what` is the sentence, with {} for the value."""
         gate = self.gate
-        failing = value > gate.limit
+        failing = value > float(gate.limit)  # as floats: 0.1 that was read is the 0.1 of the file
         side = "above" if failing else "within"
-        reason = (
-            f"{gate.title}: {what} {figure(value, gate.unit)}, {side} the limit of {figure(gate.limit, gate.unit)}."
-        )
+        said = what.format(figure(value, gate.unit))
+        reason = f"{gate.title}: {said}, {side} the limit of {figure(gate.limit, gate.unit)}."
         return self.says(State.FAILING if failing else State.PASSING, reason, value=value, samples=samples)
 
 
@@ -163,7 +162,7 @@ def _instant(look: _Look) -> GateVerdict:
     if not is_number(last) or last.value is None:
         return look.says(State.UNDECIDED, f"{look.gate.title}: the last read failed: {last.error or 'no value'}.")
     hole = _hole(look, [last])
-    return look.says(State.UNDECIDED, hole) if hole else look.judges(last.value, 1, "now")
+    return look.says(State.UNDECIDED, hole) if hole else look.judges(last.value, 1, "now {}")
 
 
 def _over(middle: Callable[[list[float]], float], word: str) -> Callable[[_Look], GateVerdict]:
@@ -173,7 +172,7 @@ def _over(middle: Callable[[list[float]], float], word: str) -> Callable[[_Look]
         if unfit:
             return unfit
         value = middle([reading.value for reading in seen if reading.value is not None])
-        what = f"the {word} of {len(seen)} samples over the last {duration(look.now - look.start)} is"
+        what = f"the {word} of {len(seen)} samples over the last {duration(look.now - look.start)} is {{}}"
         return look.judges(value, len(seen), what)
 
     return rule
@@ -189,7 +188,7 @@ def _ratio_over(look: _Look) -> GateVerdict:
     whole = _gained([per[reading.at] for reading in seen])
     if not whole:
         return look.says(State.UNDECIDED, f"{look.gate.title}: nothing was counted yet.", samples=len(seen))
-    what = f"of {figure(whole)} counted over the last {duration(look.now - look.start)},"
+    what = f"{{}} of {figure(whole)} counted over the last {duration(look.now - look.start)}"
     return look.judges(100 * _gained(seen) / whole, len(seen), what)
 
 

@@ -114,7 +114,7 @@ def _report(
         gate=cause.gate.name if cause else "",
         alerts=alerts,
         sentences=(
-            f"{profile.title}: {len(polls)} polls in virtual time.",
+            f"{profile.title}. {len(polls)} polls in virtual time.",
             *(poll.window for poll in polls if poll.window),
             *alerts,
             _ending(outcome, decided_at_s, faults, cause.reason if cause else end.reason),

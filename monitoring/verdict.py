@@ -172,10 +172,10 @@ def _sentence(verdicts: Sequence[GateVerdict], state: State, deciding: Sequence[
     if above:
         return f"Above a limit that only alerts: {', '.join(above)}."
     nearest = max(mine, key=closeness)
-    near = f"; the nearest is {nearest.gate.title} at {figure(100 * closeness(nearest), '%')} of its limit"
+    near = f"; the nearest is {nearest.gate.title} at {100 * closeness(nearest):.0f} % of its limit"
     return f"All {len(mine)} gates are within their limits{near}."
 
 
 def _observed(profile: GateProfile, verdict: Verdict) -> str:
-    window, share = duration(profile.window_s), figure(100 * verdict.observed_share, "%")
+    window, share = duration(profile.window_s), f"{100 * verdict.observed_share:.0f} %"
     return f"{share} of the {window} were observed, {figure(100 * profile.observed_share, '%')} are needed."
