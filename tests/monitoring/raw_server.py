@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 Answer = Callable[[socket.socket, bytes], None]
+Talk = Callable[[socket.socket], None]
 
 
 class RawServer:
-    """Listens on 127.0.0.1; hands each request's head to `answer`, keeps the heads and counts the connections."""
+    """Listens on 127.0.0.1 and counts the connections; `talk` has each of them in a thread of its own."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -34,24 +35,29 @@ class RawServer:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def _talk(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            while not self.stopped.is_set():
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    more = connection.recv(65536)
-                    if not more:
-                        return
-                    head += more
-                self.heads.append(head)
-                self._answer(connection, head)
+            self._talk(connection)
 
 
 @contextmanager
-def raw_server(answer: Answer) -> Iterator[RawServer]:
-    server = RawServer(answer)
+def raw_server(answer: Answer | Talk, heads: bool = True) -> Iterator[RawServer]:
+    """Serve with `answer` for each request's head, which is kept; without `heads`, `answer` is the whole talk."""
+
+    def by_heads(connection: socket.socket) -> None:
+        while not server.stopped.is_set():
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = connection.recv(65536)
+                if not more:
+                    return
+                head += more
+            server.heads.append(head)
+            answer(connection, head)
+
+    server = RawServer(by_heads if heads else answer)
     try:
         yield server
     finally:

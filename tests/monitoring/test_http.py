@@ -51,9 +51,18 @@ def test_a_redirect_is_returned_and_never_followed():
         assert inner.connections == 0
 
 
-def test_a_redirect_with_a_huge_body_is_capped_too():
-    with raw_server(plain(b"x" * 200_000, "302 Found", "Location: /next")) as server:
-        assert "more than 65536 bytes" in refused(server.origin).message
+def test_the_body_of_a_redirect_is_not_read_past_the_limit():
+    sent = []
+
+    def flood(connection, _):
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 67108864\r\n\r\n")
+        for _ in range(1024):
+            connection.sendall(b"x" * 65536)
+            sent.append(65536)
+
+    with raw_server(flood) as server:
+        assert "302 with more than 65536 bytes" in refused(server.origin).message
+    assert sum(sent) < 32_000_000  # what the kernel's buffers took, not the whole
 
 
 def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_refused():
@@ -128,6 +137,37 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with raw_server(plain()) as server:
         assert get(server.origin).status == 200
+
+
+def test_no_password_of_a_netrc_file_is_sent(monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("default login anybody password hush\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with raw_server(plain()) as server:
+        get(server.origin)
+    assert b"authorization" not in server.heads[0].lower()
+
+
+def test_the_next_address_of_a_name_is_tried(monkeypatch):
+    real = socket.getaddrinfo
+
+    def two(host, port, *, type, flags=0):
+        if flags:
+            return real(host, port, type=type, flags=flags)
+        return [*real("127.0.0.1", 9, type=type), *real("127.0.0.1", port, type=type)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with raw_server(plain()) as server:
+        assert get(f"http://target.example:{server.port}/").status == 200
+    assert b"host: target.example" in server.heads[0].lower()
+
+
+def test_a_name_that_does_not_exist_is_told(monkeypatch):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    problem = refused("http://target.example/")
+    assert problem.message == "the host name of http://target.example:80 was not found" and not problem.permanent
 
 
 def test_an_unanswered_port_is_refused_and_may_be_tried_again():
