@@ -19,14 +19,14 @@ function ask(form, submitter, words) {
   asked = { form, submitter };
   dialog.querySelector("h2").textContent = words.confirmTitle || "Are you sure?";
   dialog.querySelector("[data-confirm-text]").textContent = words.confirm;
-  dialog.querySelector("[data-confirm-yes]").textContent = words.confirmYes || submitter?.textContent.trim() || "Yes, do it";
+  dialog.querySelector("[data-agree]").textContent = words.confirmYes || submitter?.textContent.trim() || "Yes, do it";
   dialog.showModal();
-  dialog.querySelector("[data-confirm-no]").focus();
+  dialog.querySelector("[data-decline]").focus();
 }
 
 dialog?.addEventListener("click", (event) => {
-  if (event.target === dialog || event.target.closest("[data-confirm-no]")) dialog.close();
-  if (!event.target.closest("[data-confirm-yes]")) return;
+  if (event.target === dialog || event.target.closest("[data-decline]")) dialog.close();
+  if (!event.target.closest("[data-agree]")) return;
   const { form, submitter } = asked;
   dialog.close();
   agreed.add(form);
