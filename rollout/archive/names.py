@@ -87,7 +87,10 @@ def _character_fault(name: str) -> str:
 
 def _check_spelling(path: str, spelled: dict[str, str]) -> None:
     for name in (path, *parents(path)):
-        other = spelled.setdefault(_folded(name), name)
+        folded = _folded(name)
+        if name != path and spelled.get(folded) == name:
+            return  # its parents were judged with it
+        other = spelled.setdefault(folded, name)
         if other != name:
             raise HostileArchive(
                 f"the names {other!a} and {name!a} are one name where case does not count; rename one of them"

@@ -15,7 +15,7 @@ from rollout.archive import dump, manifest
 from rollout.archive.errors import BackupError
 from rollout.archive.names import check_name
 from rollout.archive.pack import Packer
-from rollout.archive.spec import BackupSpec, Kind, Member, MemberType, Report
+from rollout.archive.spec import BackupSpec, Kind, MemberType, Report
 from rollout.archive.tree import Entry, entry, walk
 
 Log = Callable[[str], None]
@@ -53,14 +53,13 @@ def create(
         log(f"saving {spec.component} {spec.environment}, release {spec.release}, from {spec.root}")
         databases = _copy_databases(spec, place.scratch, log)
         entries = _entries(spec, databases)
-        members = _write(spec, place, kind, entries, databases, progress)
-        sha256 = storage.sha256_of(place.partial)
+        sha256 = _write(spec, place, kind, entries, databases, progress)
         _publish(place, sha256, folder)
     report = Report(
         path=place.final,
         sha256=sha256,
         size=place.final.stat().st_size,
-        members=len(members),
+        members=len(entries),
         rows=databases.rows,
         seconds=round(time.monotonic() - started, 3),
     )
@@ -149,25 +148,20 @@ def _entries(spec: BackupSpec, databases: _Databases) -> list[Entry]:
 
 def _write(
     spec: BackupSpec, place: _Place, kind: Kind, entries: list[Entry], databases: _Databases, progress: Progress
-) -> list[Member]:
+) -> str:
+    """Write all entries and the manifest, durably; return the sha256 of the file."""
     total = max(1, sum(item.size for item in entries))
     with place.partial.open("wb") as out:
         packer = Packer(out, lambda done: progress(min(99, done * 100 // total)))
-        members = [_added(packer, item) for item in entries]
+        members = packer.add_all(entries)
         shown = [dump.without_password(url) for url in spec.postgresql]
-        packer.finish(manifest.build(spec, members, databases.rows, created=place.created, kind=kind, shown=shown))
+        sha256 = packer.finish(
+            manifest.build(spec, members, databases.rows, created=place.created, kind=kind, shown=shown)
+        )
         out.flush()
         os.fsync(out.fileno())
     progress(100)
-    return members
-
-
-def _added(packer: Packer, item: Entry) -> Member:
-    member = packer.add(item)
-    after = item.source.lstat()
-    if item.type != "directory" and (after.st_mtime_ns, member.size) != (item.mtime_ns, item.size):
-        raise BackupError(f"{item.source} changed while it was being saved; stop whatever writes there and try again")
-    return member
+    return sha256
 
 
 def _publish(place: _Place, sha256: str, folder: Path) -> None:

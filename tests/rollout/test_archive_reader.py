@@ -102,7 +102,9 @@ def test_a_backup_without_its_sidecar_is_refused(backup):
         read(backup)
 
 
-@pytest.mark.parametrize("line", ["", "\n", "nonsense\n", "{sha}\n", "{sha} x.zip\n", "{sha}  other.zip\n", "{sha}  {name}"])
+@pytest.mark.parametrize(
+    "line", ["", "\n", "nonsense\n", "{sha}\n", "{sha} x.zip\n", "{sha}  other.zip\n", "{sha}  {name}"]
+)
 def test_a_wrong_sidecar_is_refused(backup, made, line):
     sidecar_of(backup).write_text(line.format(sha=made[1].sha256, name=backup.name))
     with pytest.raises(CorruptBackup):
@@ -234,4 +236,3 @@ def test_a_refused_backup_leaves_the_environment_as_it_was(backup, tmp_path):
     with pytest.raises(BackupError):
         bring_back(backup, root, environment="staging")
     assert picture(tmp_path) == before
-

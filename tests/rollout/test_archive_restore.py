@@ -24,7 +24,17 @@ from tests.rollout.archive_world import (
     spoil,
 )
 
-CHANGING = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.chmod", "os.utime", "os.truncate", "open"}
+CHANGING = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.symlink",
+    "os.chmod",
+    "os.utime",
+    "os.truncate",
+    "open",
+}
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +212,7 @@ def test_changes_tell_by_how_many_rows_each_table_grew():
 
 
 def killed_at(number: int, backup, root) -> bool:
-    """Restore in a process of its own that kills itself before its number-th change of the disk; False: it came through."""
+    """Restore in a process that kills itself before its number-th change of the disk; say whether it did."""
     child = os.fork()
     if child == 0:
         left = number

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from rollout.archive import writer
+from rollout.archive import pack, writer
 from rollout.archive.dump import row_counts, sqlite_copy
 from rollout.archive.errors import BackupError, CorruptBackup, HostileArchive
 from rollout.archive.reader import verify
@@ -187,15 +187,14 @@ def test_a_link_that_names_another_release_is_refused(spec, folder):
 
 def test_a_file_that_grows_while_it_is_saved_is_refused(spec, folder, monkeypatch):
     target = spec.root / "shared/config/dhash.toml"
-    add = writer.Packer.add
+    packing = pack.pack_batch
 
-    def grown(packer, item):
-        if item.source == target:
-            with target.open("a") as out:
-                out.write("more")
-        return add(packer, item)
+    def grown(entries):
+        with target.open("a") as out:
+            out.write("more")
+        return packing(entries)
 
-    monkeypatch.setattr(writer.Packer, "add", grown)
+    monkeypatch.setattr(pack, "pack_batch", grown)
     with pytest.raises(BackupError, match="changed while it was being saved"):
         save(spec, folder)
     assert list(folder.iterdir()) == []

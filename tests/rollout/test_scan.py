@@ -17,7 +17,9 @@ SECRETS = {
     "Discord old name": "https://discord" + "app.com/api/v10/webhooks/123456789012345678/" + "aB3-_" * 13,
     "Discord token": "MTIzNDU2Nzg5MDEyMzQ1Njc4" + ".AbCdEf." + "a" * 27,
     "Teams webhook": "https://contoso.webhook.office" + ".com/webhookb2/0f0f0f0f-1111-2222-3333-444444444444@x/I/a/b",
-    "Teams workflow": "https://prod-01.westeurope.logic.azure" + ".com:443/workflows/abc/triggers/m?sp=1&sig=" + "Ab1" * 14,
+    "Teams workflow": "https://prod-01.westeurope.logic.azure"
+    + ".com:443/workflows/abc/triggers/m?sp=1&sig="
+    + "Ab1" * 14,
     "Google Chat": "https://chat.googleapis" + ".com/v1/spaces/AAA/messages?key=k&token=" + "Ab1-" * 10,
     "Zapier": "https://hooks.zapier" + ".com/hooks/catch/123456/abcdef",
     "Mattermost": "https://chat.example.org/hooks/" + "a1" * 13,
