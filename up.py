@@ -116,16 +116,15 @@ def serve(house: House, port: int, env: dict[str, str], logs: Path) -> None:
     if code:
         raise Refused("the database could not be migrated; see above")
     web = [PYTHON, "-m", "gunicorn", "rollout.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-    web_child = Child("web", [*web, "--no-control-socket", "--bind", f"127.0.0.1:{port}"], env, logs / "web.log")
-    house.add(web_child)
-    for name in ("worker", "pulse"):
-        house.add(Child(name, [PYTHON, "manage.py", name], env, logs / f"{name}.log"))
+    house.add(Child("web", [*web, "--no-control-socket", "--bind", f"127.0.0.1:{port}"], env, logs / "web.log"))
     deadline = time.monotonic() + START_WITHIN
-    if not house.keep(lambda: answers(port) or web_child.failures > 2 or time.monotonic() > deadline):
+    if not house.keep(lambda: answers(port) or house.children[0].failures > 2 or time.monotonic() > deadline):
         raise KeyboardInterrupt
     if not answers(port):
         tail = (logs / "web.log").read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
         raise Refused("\n".join([f"the web process does not answer on port {port}; the end of web.log:", *tail]))
+    for name in ("worker", "pulse"):  # after the web process, which a person waits for
+        house.add(Child(name, [PYTHON, "manage.py", name], env, logs / f"{name}.log"))
     say(f"Guarded Rollout is up: {env['GR_BASE_URL']}   (logs: {logs}; Ctrl-C stops it)")
 
 
