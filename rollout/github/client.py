@@ -27,13 +27,13 @@ class GitHubError(Exception):
 
 @dataclass(frozen=True)
 class GitHub:
-    """One repository, seen with one token. `web_url` is where its pages are; a GitHub Enterprise Server has its own."""
+    """One repository, seen with one token. `web_url` is where its pages are; by default it follows from `api_url`."""
 
     token: str = field(repr=False)
     _: KW_ONLY
     repository: str
     api_url: str = "https://api.github.com"
-    web_url: str = "https://github.com"
+    web_url: str = ""
     timeout_s: float = 10.0
     fetch: Callable[..., http.Response] = field(default=http.fetch, repr=False)
 
@@ -42,7 +42,7 @@ class GitHub:
             raise ValueError(f"expected a repository as owner/name, got {self.repository!r}")
         object.__setattr__(self, "token", self.token.strip())
         object.__setattr__(self, "api_url", self.api_url.rstrip("/"))
-        object.__setattr__(self, "web_url", self.web_url.rstrip("/"))
+        object.__setattr__(self, "web_url", (self.web_url or _pages_of(self.api_url)).rstrip("/"))
 
     @property
     def configured(self) -> bool:
@@ -98,6 +98,11 @@ class GitHub:
 
     def _hide(self, text: str) -> str:
         return text.replace(self.token, "[token]")
+
+
+def _pages_of(api_url: str) -> str:
+    """Return where people look: api.github.com -> github.com, api.NAME.ghe.com -> NAME.ghe.com, HOST/api/v3 -> HOST."""
+    return api_url.removesuffix("/api/v3").replace("://api.", "://", 1)
 
 
 def quoted(name: str) -> str:

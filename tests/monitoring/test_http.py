@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from monitoring import http
+from monitoring import deadline, http
 from tests.monitoring.raw_server import plain, raw_server
 
 
@@ -159,6 +159,25 @@ def test_the_next_address_of_a_name_is_tried(monkeypatch):
     with raw_server(plain()) as server:
         assert get(f"http://target.example:{server.port}/").status == 200
     assert b"host: target.example" in server.heads[0].lower()
+
+
+def test_an_address_that_is_a_black_hole_leaves_time_for_the_next(monkeypatch):
+    waits = []
+
+    class Silent:
+        settimeout = staticmethod(waits.append)
+        close = staticmethod(lambda: None)
+
+        def __init__(self, *kind):
+            pass
+
+        def connect(self, address):
+            raise TimeoutError
+
+    monkeypatch.setattr(deadline, "_Socket", Silent)
+    monkeypatch.setattr(deadline, "_addresses", lambda host, port: [(0, 0, 0, "", (host, port))] * 4)
+    assert "did not answer within 8 s" in refused("http://target.example/", timeout_s=8).message
+    assert [round(wait) for wait in waits] == [2, 3, 4, 8]
 
 
 def test_a_name_that_does_not_exist_is_told(monkeypatch):

@@ -19,7 +19,7 @@ def fake():
 
 
 def check(fake, url=LINK, *, token=TOKEN, commit=SHA, platform="ubuntu", **options):
-    github = GitHub(token, repository=REPOSITORY, api_url=fake.url)
+    github = GitHub(token, repository=REPOSITORY, api_url=fake.url, web_url="https://github.com")
     return check_run_link(github, url, commit=commit, platform=platform, **options)
 
 

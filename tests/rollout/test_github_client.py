@@ -164,6 +164,18 @@ def test_a_trailing_line_break_of_a_token_file_does_no_harm(fake):
     assert client(fake, token=TOKEN + "\n").call("GET", "x") == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("api", "pages"),
+    [
+        ("https://api.github.com/", "https://github.com"),
+        ("https://api.octo.ghe.com", "https://octo.ghe.com"),
+        ("https://git.example.org/api/v3/", "https://git.example.org"),
+    ],
+)
+def test_the_pages_follow_from_the_api_s_address(api, pages):
+    assert GitHub(TOKEN, repository=REPOSITORY, api_url=api).web_url == pages
+
+
 @pytest.mark.parametrize("name", ["dhash", "a/b/c", "../x", "a/b?c", "-a/b", "a/b\n"])
 def test_a_repository_that_is_no_owner_and_name_is_refused(name):
     with pytest.raises(ValueError, match="owner/name"):
