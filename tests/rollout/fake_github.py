@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = "example-org/dhash"
-TOKEN = "ghp_HUSHHUSHHUSHHUSHHUSHHUSHHUSHHUSH0001"
+TOKEN = "hush-hush-this-is-the-token-0001"
 SHA = "1f" * 20
 OTHER_SHA = "2e" * 20
 NOT_FOUND = {"message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": "404"}
