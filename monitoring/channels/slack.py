@@ -1,5 +1,7 @@
 """The Slack channel: an incoming webhook, message in blocks."""
 
+import re
+
 from .base import ChannelConfig, Message, post, shorten
 
 HEADER_MAX = 150
@@ -17,7 +19,7 @@ def payload(message: Message) -> dict[str, object]:
     place = " · ".join(part for part in (message.component, message.environment, message.severity) if part)
     blocks: list[dict[str, object]] = [
         {"type": "header", "text": {"type": "plain_text", "text": shorten(message.title, HEADER_MAX)}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": shorten(escape(message.body), SECTION_MAX) or " "}},
+        {"type": "section", "text": {"type": "mrkdwn", "text": _section(message.body)}},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{MARKS[message.severity]} {escape(place)}"}]},
     ]
     if message.url:
@@ -30,3 +32,8 @@ def payload(message: Message) -> dict[str, object]:
 def escape(text: str) -> str:
     """Escape the three characters that Slack gives a meaning, so that no text becomes a mention or a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _section(text: str) -> str:
+    """Return escaped text that fits a section; the cut never leaves half an escape."""
+    return re.sub(r"&[a-z]*…$", "…", shorten(escape(text), SECTION_MAX)) or " "

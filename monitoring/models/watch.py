@@ -24,7 +24,9 @@ class Watch(AboutSubject):
 
     base_url = models.URLField(max_length=300)
     profile = models.JSONField()
-    commands = models.JSONField(default=dict, blank=True)
+    # who is told by gates that only alert, and where the link in the message leads
+    routes = models.JSONField(default=list, blank=True)
+    url = models.CharField(max_length=300, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OBSERVING)
     outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True, default=Outcome.NONE)
     verdict = models.CharField(max_length=12, default="undecided")

@@ -1,0 +1,144 @@
+"""The admin of the monitoring room: everything can be searched, no history can be edited."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from .models import Attachment, AuditEntry, Incident, IncidentEntry, Notice, NoticeAttempt, Poll, Sample, Watch
+
+
+class ReadOnlyMixin:
+    """Refuses to add, change or delete: these rows are written by the verbs of the room, which audit what they do."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits a row by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody removes a row by hand."""
+        return False
+
+
+class EntryInline(ReadOnlyMixin, admin.TabularInline[IncidentEntry, Incident]):
+    """The timeline of an incident."""
+
+    model = IncidentEntry
+    extra = 0
+
+
+class AttachmentInline(ReadOnlyMixin, admin.TabularInline[Attachment, Incident]):
+    """What is attached to an incident."""
+
+    model = Attachment
+    extra = 0
+
+
+class AttemptInline(ReadOnlyMixin, admin.TabularInline[NoticeAttempt, Notice]):
+    """Every try to deliver a notice."""
+
+    model = NoticeAttempt
+    extra = 0
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[AuditEntry]):
+    """The audit, newest first."""
+
+    list_display = ("seq", "at", "action", "actor_name", "via", "subject_label", "old", "new", "why")
+    list_filter = ("action", "via", "component", "environment", "subject_kind")
+    search_fields = ("subject_label", "subject_id", "actor_name", "why", "hash")
+    date_hierarchy = "at"
+    show_full_result_count = False  # the table only grows
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyMixin, admin.ModelAdmin[Incident]):
+    """Incidents; they are moved on their own page, where a reason is asked for."""
+
+    list_display = ("__str__", "severity", "state", "component", "environment", "opened_at", "respond_by", "closed_at")
+    list_filter = ("state", "severity", "component", "environment")
+    search_fields = ("title", "summary", "resolution", "subject_label")
+    date_hierarchy = "opened_at"
+    inlines = (EntryInline, AttachmentInline)
+
+
+@admin.register(IncidentEntry)
+class IncidentEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[IncidentEntry]):
+    """The lines of all timelines."""
+
+    list_display = ("at", "incident", "by_name", "text")
+    list_filter = ("incident__severity", "incident__component")
+    list_select_related = ("incident",)
+    search_fields = ("text", "by_name")
+    date_hierarchy = "at"
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(ReadOnlyMixin, admin.ModelAdmin[Attachment]):
+    """What is attached to incidents."""
+
+    list_display = ("name", "incident", "size", "sha256", "at", "by_name")
+    list_filter = ("incident__component",)
+    list_select_related = ("incident",)
+    search_fields = ("name", "sha256")
+    date_hierarchy = "at"
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyMixin, admin.ModelAdmin[Notice]):
+    """The outbox."""
+
+    list_display = ("created_at", "event", "severity", "channel", "state", "attempts", "next_attempt_at", "title")
+    list_filter = ("state", "channel", "severity", "event", "component", "environment")
+    search_fields = ("title", "body", "subject_label", "dedupe_key")
+    date_hierarchy = "created_at"
+    inlines = (AttemptInline,)
+
+
+@admin.register(NoticeAttempt)
+class NoticeAttemptAdmin(ReadOnlyMixin, admin.ModelAdmin[NoticeAttempt]):
+    """Every try to deliver anything."""
+
+    list_display = ("at", "notice", "ok", "detail")
+    list_filter = ("ok", "notice__channel")
+    list_select_related = ("notice",)
+    search_fields = ("detail", "notice__title")
+    date_hierarchy = "at"
+
+
+@admin.register(Watch)
+class WatchAdmin(ReadOnlyMixin, admin.ModelAdmin[Watch]):
+    """Watches; opened by a run, decided by their gates or on the rollout's page."""
+
+    list_display = ("__str__", "state", "outcome", "verdict", "started_at", "ends_at", "next_due_at", "polls")
+    list_filter = ("state", "outcome", "component", "environment")
+    search_fields = ("subject_label", "reason")
+    date_hierarchy = "started_at"
+
+
+@admin.register(Poll)
+class PollAdmin(ReadOnlyMixin, admin.ModelAdmin[Poll]):
+    """Every look at a target."""
+
+    list_display = ("at", "watch", "number", "verdict", "next_interval_s", "next_reason", "reason")
+    list_filter = ("verdict", "watch__component", "watch__environment")
+    list_select_related = ("watch",)
+    search_fields = ("reason", "next_reason", "watch__subject_label")
+    date_hierarchy = "at"
+
+
+@admin.register(Sample)
+class SampleAdmin(ReadOnlyMixin, admin.ModelAdmin[Sample]):
+    """Every answer of every source."""
+
+    list_display = ("at", "source", "value", "ok", "elapsed_ms", "error")
+    list_filter = ("ok", "source", "poll__watch__component")
+    list_select_related = ("poll",)
+    search_fields = ("source", "error")
+    date_hierarchy = "at"
+    show_full_result_count = False

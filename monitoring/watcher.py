@@ -1,0 +1,139 @@
+"""Keep watches: open one, look when a look is due, judge, decide once, and let a person accept what is unclear."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+
+from . import canonical, probes, watch_data, watch_store
+from .audit import SYSTEM, Actor, Subject
+from .gates import GateProfile
+from .models import Watch
+from .routes import Route
+from .verdict import Reading
+from .watch_data import readings, series
+
+__all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "readings", "series"]
+
+BATCH = 50
+GRACE = timedelta(seconds=15)  # a claim lasts this much longer than the slowest source may take
+
+log = logging.getLogger(__name__)
+
+
+class Conflict(Exception):
+    """The watch is no longer in the state that was seen; the message says what stands now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchSpec:
+    """What to watch, by what profile and since when; `routes` and `url` are for gates that only alert."""
+
+    subject: Subject
+    base_url: str
+    profile: GateProfile
+    started_at: datetime
+    routes: Sequence[Route] = ()
+    url: str = ""
+
+
+def open(spec: WatchSpec, *, now: datetime) -> Watch:
+    """Open a watch whose first look is due at once, and return it."""
+    window = timedelta(seconds=float(spec.profile.window_s))
+    with transaction.atomic():
+        watch = Watch.objects.create(
+            base_url=spec.base_url,
+            profile=spec.profile.to_dict(),
+            routes=[asdict(route) for route in spec.routes],
+            url=spec.url,
+            started_at=spec.started_at,
+            ends_at=spec.started_at + window,
+            next_due_at=now,
+            **spec.subject.columns(),
+        )
+        data = {"profile": spec.profile.name, "window_s": canonical.number(spec.profile.window_s)}
+        watch_store.tell_audit(watch, "watch.opened", by=SYSTEM, new=watch.state, data=data, now=now)
+    return watch
+
+
+def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch) -> list[int]:
+    """Look at every watch that is due, all at the same time, and return the ids of those that are newly decided."""
+    watches = _claim_due(now)
+    if not watches:
+        return []
+    decided = []
+    with ThreadPoolExecutor(len(watches), thread_name_prefix="watch") as pool:
+        looks = [pool.submit(_look, watch, fetch, now) for watch in watches]
+    for watch, look in zip(watches, looks, strict=True):
+        try:
+            if watch_store.store(watch, look.result(), now):
+                decided.append(watch.pk)
+        except (watch_store.LostError, IntegrityError) as lost:
+            log.info("watch %s: poll %s was stored by another: %s", watch.pk, watch.polls + 1, lost)
+        except Exception:
+            # A fault in one watch must not blind the others; its claim runs out, then it is tried again
+            log.exception("watch %s: this look failed", watch.pk)
+    return decided
+
+
+def next_due() -> datetime | None:
+    """Return when the next look is due (perhaps in the past), or None when nothing is watched."""
+    claimed = Q(claimed_until__isnull=False, claimed_until__gt=F("next_due_at"))
+    free = _live().exclude(claimed).order_by("next_due_at").values_list("next_due_at", flat=True).first()
+    held = _live().filter(claimed).order_by("claimed_until").values_list("claimed_until", flat=True).first()
+    return min((at for at in (free, held) if at is not None), default=None)
+
+
+def accept(watch: Watch, *, by: Actor, why: str, now: datetime) -> Watch:
+    """Let a person pass a watch that needs a decision; raises Conflict when it does not, ValueError without words."""
+    if not why.strip():
+        raise ValueError("say in a sentence why this release may stay")
+    with transaction.atomic():
+        asked = Watch.objects.filter(pk=watch.pk, outcome=Watch.Outcome.NEEDS_DECISION, state=Watch.State.DECIDED)
+        if asked.update(outcome=Watch.Outcome.PASSED, reason=why, decided_at=now, claimed_until=None) != 1:
+            watch.refresh_from_db()
+            stands = f"{watch.get_state_display()}, {watch.get_outcome_display()}"
+            raise Conflict(f"watch {watch.pk} awaits no decision: it is {stands}")
+        old, new = Watch.Outcome.NEEDS_DECISION, Watch.Outcome.PASSED
+        watch.refresh_from_db()
+        watch_store.tell_audit(watch, "watch.accepted", by=by, why=why, old=old, new=new, now=now)
+    return watch
+
+
+def close(watch: Watch, *, now: datetime) -> Watch:
+    """Stop looking; closing a closed watch changes nothing."""
+    with transaction.atomic():
+        old = watch.state
+        still = Watch.objects.filter(pk=watch.pk).exclude(state=Watch.State.CLOSED)
+        closed = still.update(state=Watch.State.CLOSED, closed_at=now, claimed_until=None)
+        watch.refresh_from_db()
+        if closed:
+            watch_store.tell_audit(watch, "watch.closed", by=SYSTEM, old=old, new=watch.state, now=now)
+    return watch
+
+
+def _live() -> QuerySet[Watch]:
+    """Return the watches that are still looked at: undecided ones, and those that wait for a person."""
+    waiting = Q(state=Watch.State.DECIDED, outcome=Watch.Outcome.NEEDS_DECISION)
+    return Watch.objects.filter(Q(state=Watch.State.OBSERVING) | waiting)
+
+
+def _claim_due(now: datetime) -> list[Watch]:
+    claimed = []
+    due = _live().filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
+    for watch in due.order_by("next_due_at")[:BATCH]:
+        until = now + watch_data.slowest(watch) + GRACE
+        if due.filter(pk=watch.pk, polls=watch.polls).update(claimed_until=until) == 1:
+            watch.claimed_until = until
+            claimed.append(watch)
+    return claimed
+
+
+def _look(watch: Watch, fetch: probes.Fetch, now: datetime) -> list[Reading]:
+    """Read all sources of a watch at the same time; runs in a thread, so without the database."""
+    sources = GateProfile.from_dict(watch.profile).sources
+    return probes.read_all(sources, watch.base_url, fetch=fetch, now=now.timestamp(), max_workers=len(sources))
