@@ -139,6 +139,10 @@ def markdown(text: str | None) -> SafeString:
     return render_markdown(text or "")
 
 
+def _is_set(value: Any) -> bool:
+    return value is not None and value != ""
+
+
 @register.simple_tag
 def diff(before: Any, after: Any) -> SafeString:
     """Show a change as before → after, both escaped; an empty side is said in words."""
@@ -148,11 +152,12 @@ def diff(before: Any, after: Any) -> SafeString:
     ]
     cells = [
         format_html(
-            '<{} class="diff-{}"><span class="sr-only">{} </span>{}</{}>',
+            '<{} class="diff-{}{}"><span class="sr-only">{} </span>{}</{}>',
             element,
             side,
+            "" if _is_set(value) else " diff-unset",
             spoken,
-            "not set" if value is None or value == "" else str(value),
+            str(value) if _is_set(value) else "not set",
             element,
         )
         for side, element, spoken, value in sides
