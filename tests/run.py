@@ -25,6 +25,7 @@ PORTABLE = (
     "tests/rollout/test_archive*.py",
     "tests/rollout/archive/test_*.py",
 )
+ON_POSTGRES = "fast tests on PostgreSQL"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GET_CHROMIUM = (
     "`apt install chromium` (Debian, Ubuntu), `brew install --cask chromium` (macOS), or set GR_CHROMIUM to a path"
@@ -52,23 +53,29 @@ def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
         return [("ruff", ["ruff", "check", "."]), ("portable tests", [*pytest, "-m", "not slow", *portable()])]
     if arguments:
         return [("pytest", [*pytest, *arguments])]
+    fast = [*pytest, "-q", "-m", "not slow and not browser"]
     return [
         ("ruff", ["ruff", "check", "."]),
         ("mypy", ["mypy"]),
         ("migrations", ["django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings"]),
-        ("fast tests", [*pytest, "-q", "-m", "not slow and not browser"]),
+        ("fast tests", fast),
+        *([(ON_POSTGRES, fast)] if os.environ.get("GR_TEST_DATABASE_URL") else []),
         ("slow tests", [*pytest, "--durations", "10", "-m", "slow or browser"]),
     ]
 
 
-def environment(browser: str | None) -> dict[str, str]:
-    """Return an environment in which neither .env nor a real installation is touched."""
+def environment(stage: str, browser: str | None) -> dict[str, str]:
+    """Return an environment in which no real installation is touched."""
     own = {
         "DJANGO_SECRET_KEY": "only-for-tests",
         "GR_VAR": str(ROOT / "var" / "test"),
         "DATABASE_URL": "sqlite://:memory:",
     }
-    return {**os.environ, **own, **({"GR_CHROMIUM": browser} if browser else {})}
+    if browser:
+        own["GR_CHROMIUM"] = browser
+    if stage == ON_POSTGRES:
+        own["GR_SUITE_DATABASE_URL"] = os.environ["GR_TEST_DATABASE_URL"]
+    return {**os.environ, **own}
 
 
 def main(arguments: list[str]) -> int:
@@ -82,7 +89,8 @@ def main(arguments: list[str]) -> int:
     for name, argv in stages(arguments):
         print(f"== {name}", flush=True)
         start = time.monotonic()
-        code = subprocess.run([sys.executable, "-m", *argv], cwd=ROOT, env=environment(browser), check=False).returncode
+        env = environment(name, browser)
+        code = subprocess.run([sys.executable, "-m", *argv], cwd=ROOT, env=env, check=False).returncode
         failed = failed or code != 0
         report.append(f"{'ok    ' if code == 0 else 'FAILED'} {time.monotonic() - start:6.1f} s  {name}")
     total = time.monotonic() - began
