@@ -26,7 +26,7 @@ def dhash_python() -> Path:
 
 def make_world(directory: Path, *, demo_span: bool = True) -> world.World:
     """Return a world on ports of its own, so that it meets neither a demo nor another test."""
-    ports = {name: world._any_free() for name in world.DEFAULT_PORTS}
+    ports = {name: world.free_port() for name in world.DEFAULT_PORTS}
     return world.make(directory, python=dhash_python(), ports=ports, demo_span=demo_span)
 
 
@@ -54,8 +54,8 @@ def post_in_background(made: world.World, environment: str, *, rate: int, second
     return subprocess.Popen(argv, cwd=variables["GR_RELEASE_DIR"], env=variables, stdout=subprocess.PIPE, text=True)
 
 
-def run_python(code: str, *, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    """Run code with dhash's python and the newest good source on its path."""
+def run_python(code: str, *, variables: dict[str, str] | None = None, text: bool = True) -> subprocess.CompletedProcess:
+    """Run code with dhash's python and the source of 1.0.0 on its path."""
     env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(EXAMPLE / "src")}
     argv = [str(dhash_python()), "-c", code]
-    return subprocess.run(argv, env=env | (variables or {}), capture_output=True, text=True, check=False)
+    return subprocess.run(argv, env=env | (variables or {}), capture_output=True, text=text, check=False)

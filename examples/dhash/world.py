@@ -168,7 +168,7 @@ def load(directory: Path) -> World:
 
 def free_ports() -> dict[str, int]:
     """Return the default ports where they are free, and other free ones where not."""
-    return {name: port if _is_free(port) else _any_free() for name, port in DEFAULT_PORTS.items()}
+    return {name: port if _is_free(port) else free_port() for name, port in DEFAULT_PORTS.items()}
 
 
 def _is_free(port: int) -> bool:
@@ -181,7 +181,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _any_free() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
