@@ -1,11 +1,16 @@
 """The admin of the monitoring room: everything can be searched, no history can be edited."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from .models import Attachment, AuditEntry, Incident, IncidentEntry, Notice, NoticeAttempt, Poll, Sample, Watch
+
+if TYPE_CHECKING:  # generic for the type checker only
+    Table, Rows = admin.ModelAdmin[Any], admin.TabularInline[Any, Any]
+else:
+    Table, Rows = admin.ModelAdmin, admin.TabularInline
 
 
 class ReadOnlyMixin:
@@ -24,21 +29,21 @@ class ReadOnlyMixin:
         return False
 
 
-class EntryInline(ReadOnlyMixin, admin.TabularInline[IncidentEntry, Incident]):
+class EntryInline(ReadOnlyMixin, Rows):
     """The timeline of an incident."""
 
     model = IncidentEntry
     extra = 0
 
 
-class AttachmentInline(ReadOnlyMixin, admin.TabularInline[Attachment, Incident]):
+class AttachmentInline(ReadOnlyMixin, Rows):
     """What is attached to an incident."""
 
     model = Attachment
     extra = 0
 
 
-class AttemptInline(ReadOnlyMixin, admin.TabularInline[NoticeAttempt, Notice]):
+class AttemptInline(ReadOnlyMixin, Rows):
     """Every try to deliver a notice."""
 
     model = NoticeAttempt
@@ -46,7 +51,7 @@ class AttemptInline(ReadOnlyMixin, admin.TabularInline[NoticeAttempt, Notice]):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(ReadOnlyMixin, Table):
     """The audit, newest first."""
 
     list_display = ("seq", "at", "action", "actor_name", "via", "subject_label", "old", "new", "why")
@@ -57,7 +62,7 @@ class AuditEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[AuditEntry]):
 
 
 @admin.register(Incident)
-class IncidentAdmin(ReadOnlyMixin, admin.ModelAdmin[Incident]):
+class IncidentAdmin(ReadOnlyMixin, Table):
     """Incidents; they are moved on their own page, where a reason is asked for."""
 
     list_display = ("__str__", "severity", "state", "component", "environment", "opened_at", "respond_by", "closed_at")
@@ -68,7 +73,7 @@ class IncidentAdmin(ReadOnlyMixin, admin.ModelAdmin[Incident]):
 
 
 @admin.register(IncidentEntry)
-class IncidentEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[IncidentEntry]):
+class IncidentEntryAdmin(ReadOnlyMixin, Table):
     """The lines of all timelines."""
 
     list_display = ("at", "incident", "by_name", "text")
@@ -79,7 +84,7 @@ class IncidentEntryAdmin(ReadOnlyMixin, admin.ModelAdmin[IncidentEntry]):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(ReadOnlyMixin, admin.ModelAdmin[Attachment]):
+class AttachmentAdmin(ReadOnlyMixin, Table):
     """What is attached to incidents."""
 
     list_display = ("name", "incident", "size", "sha256", "at", "by_name")
@@ -90,7 +95,7 @@ class AttachmentAdmin(ReadOnlyMixin, admin.ModelAdmin[Attachment]):
 
 
 @admin.register(Notice)
-class NoticeAdmin(ReadOnlyMixin, admin.ModelAdmin[Notice]):
+class NoticeAdmin(ReadOnlyMixin, Table):
     """The outbox."""
 
     list_display = ("created_at", "event", "severity", "channel", "state", "attempts", "next_attempt_at", "title")
@@ -101,7 +106,7 @@ class NoticeAdmin(ReadOnlyMixin, admin.ModelAdmin[Notice]):
 
 
 @admin.register(NoticeAttempt)
-class NoticeAttemptAdmin(ReadOnlyMixin, admin.ModelAdmin[NoticeAttempt]):
+class NoticeAttemptAdmin(ReadOnlyMixin, Table):
     """Every try to deliver anything."""
 
     list_display = ("at", "notice", "ok", "detail")
@@ -112,7 +117,7 @@ class NoticeAttemptAdmin(ReadOnlyMixin, admin.ModelAdmin[NoticeAttempt]):
 
 
 @admin.register(Watch)
-class WatchAdmin(ReadOnlyMixin, admin.ModelAdmin[Watch]):
+class WatchAdmin(ReadOnlyMixin, Table):
     """Watches; opened by a run, decided by their gates or on the rollout's page."""
 
     list_display = ("__str__", "state", "outcome", "verdict", "started_at", "ends_at", "next_due_at", "polls")
@@ -122,7 +127,7 @@ class WatchAdmin(ReadOnlyMixin, admin.ModelAdmin[Watch]):
 
 
 @admin.register(Poll)
-class PollAdmin(ReadOnlyMixin, admin.ModelAdmin[Poll]):
+class PollAdmin(ReadOnlyMixin, Table):
     """Every look at a target."""
 
     list_display = ("at", "watch", "number", "verdict", "next_interval_s", "next_reason", "reason")
@@ -133,7 +138,7 @@ class PollAdmin(ReadOnlyMixin, admin.ModelAdmin[Poll]):
 
 
 @admin.register(Sample)
-class SampleAdmin(ReadOnlyMixin, admin.ModelAdmin[Sample]):
+class SampleAdmin(ReadOnlyMixin, Table):
     """Every answer of every source."""
 
     list_display = ("at", "source", "value", "ok", "elapsed_ms", "error")
