@@ -1,0 +1,75 @@
+"""Recent re-authentication: a decision needs the password, entered a few minutes ago by the one who decides."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import F
+from django.http import HttpRequest
+
+from monitoring import audit
+
+from .actors import about, actor_of
+from .models import StepUpGuard
+from .rules import CLOCK_SKEW
+
+KEY = "authenticated_at"
+WRONG_TRIES = 5
+WINDOW = timedelta(minutes=15)
+
+
+def authenticated_at(request: HttpRequest) -> datetime | None:
+    """Return when this session's user last proved who he is; None when it is not known."""
+    try:
+        moment = datetime.fromisoformat(request.session.get(KEY, ""))
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
+
+
+def is_recent(request: HttpRequest, *, now: datetime) -> bool:
+    """Say whether the proof is young enough to decide with."""
+    moment = authenticated_at(request)
+    limit = timedelta(seconds=settings.GR_STEP_UP_SECONDS)
+    return moment is not None and now - limit <= moment <= now + CLOCK_SKEW
+
+
+def remember(request: HttpRequest, *, now: datetime) -> None:
+    """Keep the moment of a proof in the session."""
+    request.session[KEY] = now.isoformat()
+
+
+def confirm(request: HttpRequest, password: str, *, now: datetime) -> bool:
+    """Check the signed-in user's password and remember the moment; False when it is wrong or the tries are used up.
+
+    A try is counted before the password is looked at, so that parallel guesses do not get past the limit.
+    """
+    user = get_user_model().objects.filter(pk=request.user.pk, is_active=True).first()
+    if user is None:
+        return False
+    allowed = _take_try(user.pk, now)
+    right = allowed and user.check_password(password)
+    what = "confirmed" if right else "failed" if allowed else "throttled"
+    with transaction.atomic():
+        if right:
+            StepUpGuard.objects.filter(user_id=user.pk).update(tries=0)
+        by, subject = actor_of(request, user), about(user)
+        audit.append(action=f"user.password_{what}", by=by, subject=subject, now=now)
+    if right:
+        request.session.cycle_key()
+        remember(request, now=now)
+    return right
+
+
+def wait_until(user_id: int, *, now: datetime) -> datetime | None:
+    """Return when a user whose tries are used up may try again; None when he may now."""
+    guard = StepUpGuard.objects.filter(user_id=user_id, tries__gte=WRONG_TRIES, since__gt=now - WINDOW).first()
+    return guard.since + WINDOW if guard else None
+
+
+def _take_try(user_id: int, now: datetime) -> bool:
+    StepUpGuard.objects.get_or_create(user_id=user_id, defaults={"since": now})
+    guard = StepUpGuard.objects.filter(user_id=user_id)
+    guard.filter(since__lte=now - WINDOW).update(since=now, tries=0)
+    return guard.filter(tries__lt=WRONG_TRIES).update(tries=F("tries") + 1) == 1
