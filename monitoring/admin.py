@@ -8,9 +8,11 @@ from django.http import HttpRequest
 from .models import Attachment, AuditEntry, Incident, IncidentEntry, Notice, NoticeAttempt, Poll, Sample, Watch
 
 if TYPE_CHECKING:  # generic for the type checker only
-    Table, Rows = admin.ModelAdmin[Any], admin.TabularInline[Any, Any]
+    Table = admin.ModelAdmin[Any]
+    Rows = admin.TabularInline[Any, Any]
 else:
-    Table, Rows = admin.ModelAdmin, admin.TabularInline
+    Table = admin.ModelAdmin
+    Rows = admin.TabularInline
 
 
 class ReadOnlyMixin:
