@@ -1,6 +1,6 @@
 """What a gate profile is: sources, gates, window; how it is read, tuned, compared; pure. Durations are seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal
 from typing import Any, Literal
@@ -18,6 +18,8 @@ GateKind = Literal["consecutive_failures", "mean_over", "median_over", "ratio_ov
 Severity = Literal["rollback", "pause", "alert"]
 # A check answers well or not well; every other source answers with a number.
 CHECKS = frozenset({"http", "command", "log", "golden"})
+# Sources that run a command of the component, by its name in component.toml.
+COMPONENT_COMMANDS = {"log": "logging", "golden": "golden"}
 OVER = frozenset({"mean_over", "median_over", "ratio_over"})
 
 
@@ -115,14 +117,15 @@ def tune(profile: GateProfile, changes: Mapping[str, Any]) -> GateProfile:
     return GateProfile.from_dict(plain)
 
 
-def bind(profile: GateProfile, commands: Mapping[str, tuple[str, ...] | list[str]]) -> GateProfile:
-    """Return the profile with the component's argv put into its log and golden sources, by kind; raise ProfileError."""
+def bind(profile: GateProfile, commands: Mapping[str, Sequence[str]]) -> GateProfile:
+    """Return the profile with the component's argv put into its log and golden sources; raise ProfileError."""
     sources = []
     for source in profile.sources:
-        if source.kind in ("log", "golden") and not source.argv:
-            if source.kind not in commands:
-                raise ProfileError(f"sources.{source.name}", f"a component command {source.kind!r}", "none")
-            source = replace(source, argv=tuple(commands[source.kind]))
+        command = COMPONENT_COMMANDS.get(source.kind)
+        if command and not source.argv:
+            if command not in commands:
+                raise ProfileError(f"sources.{source.name}", f"a component command {command!r}", "none")
+            source = replace(source, argv=tuple(commands[command]))
         sources.append(source)
     return replace(profile, sources=tuple(sources))
 

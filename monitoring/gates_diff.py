@@ -53,10 +53,10 @@ def _words(value: Any) -> str:
 
 def _is_looser(key: str, before: str | None, after: str | None) -> bool:
     last = key.rpartition(".")[2]
-    if key.startswith("bounds.") or last in WORDS:
-        return False
     if before is None or after is None:
         return after is None
+    if key.startswith("bounds.") or last in WORDS:
+        return False
     if last == "severity":
         return SEVERITIES.index(after) > SEVERITIES.index(before)
     if last in LOOSER_UPWARDS:
