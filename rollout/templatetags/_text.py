@@ -23,7 +23,7 @@ _C0 = (
     *("DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US"),
 )
 _TAGS = {"p", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "a", "strong", "em", "s", "code", "pre", "blockquote"} | {
-    *("table", "thead", "tbody", "tr", "th", "td", "hr", "br", "input"),
+    *("table", "thead", "tbody", "tr", "th", "td", "hr", "br", "input", "label"),
 }
 
 
@@ -73,7 +73,8 @@ def with_visible_controls(text: str) -> SafeString:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).use(tasklists_plugin)
+    plain = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    return plain.use(tasklists_plugin, label=True)
 
 
 def _below_page_title(tokens: list[Token]) -> list[Token]:
@@ -93,7 +94,7 @@ def render_markdown(text: str) -> SafeString:
         tags=_TAGS,
         attributes={"a": {"href", "title"}, "ol": {"start"}, "input": {"checked", "disabled"}},
         tag_attribute_values={"input": {"type": {"checkbox"}}, "li": {"class": {"task-list-item"}}},
-        set_tag_attribute_values={"input": {"disabled": ""}},
+        set_tag_attribute_values={"input": {"disabled": ""}, "pre": {"tabindex": "0"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )
