@@ -31,6 +31,7 @@ class Run(models.Model):
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    started_via = models.CharField(max_length=10, default="browser")
     reason = models.TextField(blank=True)
     abort_requested = models.BooleanField(default=False)
     abort_by = models.CharField(max_length=150, blank=True)

@@ -1,0 +1,227 @@
+"""What a person may do to a rollout: submit, decide, start, abort, roll back, accept, cancel; lock and unlock a target.
+
+Every verb asks for the person's roles in the transaction that acts, and raises Refused with a sentence for the reader.
+What a draft is made of stands in `drafting`, what a manifest is frozen from in `freezing`.
+"""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from approvals import ledger, people
+from approvals.ledger import Refused
+from approvals.models import Decision, SignOff
+from monitoring import audit, watcher
+from monitoring.audit import SYSTEM, Actor
+from rollout import access, checklist, evidence, freezing, nudge, opening, states, transitions
+from rollout.models import Freeze, Rollout, Run, Target
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+from rollout.transitions import ConflictError
+
+__all__ = ["ConflictError", "Refused"]
+
+
+def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
+    """Start the validate run; when it passes, the manifest is frozen and the sign-off opened."""
+    require(user, rollout.target, access.OWNERS | access.DECIDERS)
+    lacking = checklist.missing(evidence.checklist(rollout), brought_only=True)
+    if lacking:
+        raise Refused(f"Still missing: {', '.join(lacking)}.")
+    if not rollout.monitoring_accepted:
+        raise Refused("Accept the monitoring defaults, or your tuning of them, first.")
+    with transaction.atomic():
+        previous = rollout.target.live_version
+        transitions.move(rollout, R.VALIDATING, by=by, now=now, state_why="", previous_version=previous, sign_off=None)
+        run = opening.validate_run(rollout, user=user, now=now)
+    nudge.run(run.pk)
+    return run
+
+
+def decide(
+    rollout: Rollout,
+    *,
+    user: User,
+    kind: str,
+    duty: str,
+    digest_seen: str,
+    reason: str,
+    authenticated_at: datetime | None,
+    diff_opened: bool,
+    by: Actor,
+    now: datetime,
+) -> Decision:
+    """Record an approval, a rejection or a revocation over the digest that the person saw, and move the rollout with it."""
+    freezing.recheck(rollout, now=now)
+    if rollout.sign_off is None or rollout.state not in (R.WAITING, R.APPROVED):
+        raise Refused(f"Nothing can be decided here: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip())
+    with transaction.atomic():
+        decision = ledger.record(
+            rollout.sign_off,
+            user=user,
+            kind=kind,
+            duty=duty,
+            digest_seen=digest_seen,
+            reason=reason,
+            authenticated_at=authenticated_at,
+            by=by,
+            diff_opened=diff_opened,
+            now=now,
+        )
+        _follow(rollout, decision, by=by, now=now)
+    return decision
+
+
+def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
+    """Queue the deploy run behind the target's lock; the sign-off is asked again in the transaction that begins it."""
+    require(user, rollout.target, access.STARTERS | {access.OPS})
+    changed = freezing.recheck(rollout, now=now)
+    if changed:
+        raise Refused(f"The sign-offs are void: changed since they were given: {', '.join(changed)}. Submit it again.")
+    if rollout.state != R.APPROVED or rollout.sign_off is None:
+        raise Refused(why_not_startable(rollout, now=now))
+    require_free(rollout.target, now=now)
+    with transaction.atomic():
+        transitions.move(rollout, R.QUEUED, by=by, now=now, why="start clicked")
+        run = opening.deploy_run(rollout, user=user, via=by.via, now=now)
+    nudge.run(run.pk)
+    return run
+
+
+def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
+    """Stop what is going on: before the first effect nothing was changed, after it the target is rolled back."""
+    require(user, rollout.target, access.STOPPERS)
+    _require_reason(why)
+    run = rollout.runs.filter(state__in=[N.QUEUED, N.RUNNING]).order_by("-pk").first()
+    if run is None or run.kind == Run.Kind.ROLLBACK:
+        raise Refused(f"There is no run to abort: the rollout is {states.label(rollout.state)}.")
+    with transaction.atomic():
+        asked = Run.objects.filter(pk=run.pk, state__in=[N.QUEUED, N.RUNNING], abort_requested=False)
+        if asked.update(abort_requested=True, abort_by=by.name, abort_why=why) != 1:
+            raise Refused("The abort was asked for already, or the run has just ended.")
+        audit.append(action="run.abort_requested", by=by, subject=transitions.subject_of(run), why=why, now=now)
+    nudge.run(run.pk)
+
+
+def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> Run:
+    """Bring the target back to the backup that was taken before the deploy; one person with a reason is enough."""
+    require(user, rollout.target, access.STOPPERS)
+    _require_reason(why)
+    if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
+        raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
+    if rollout.backup is None:
+        raise Refused("There is no verified backup to go back to.")
+    try:
+        run = opening.rollback_run(rollout, user=user, why=why, by=by, automatic=False, now=now)
+    except IntegrityError:
+        raise Refused(f"Another run holds {rollout.target}; wait for it, or abort it, first.")
+    nudge.run(run.pk)
+    return run
+
+
+def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
+    """Let a release stay whose watch ended without a clear verdict."""
+    require(user, rollout.target, access.STOPPERS)
+    _require_reason(why)
+    run = rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING).first()
+    if run is None or run.watch is None or not rollout.needs_decision:
+        raise Refused("This rollout does not wait for a decision.")
+    try:
+        watcher.accept(run.watch, by=by, why=why, now=now)
+    except watcher.Conflict as lost:
+        raise Refused(str(lost))
+    nudge.run(run.pk)
+
+
+def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
+    """Give up a rollout that has not begun."""
+    require(user, rollout.target, access.OWNERS | access.STOPPERS)
+    _require_reason(why)
+    if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
+        raise Refused(f"It can no longer be cancelled: it is {states.label(rollout.state)}. Abort it instead.")
+    with transaction.atomic():
+        if rollout.sign_off is not None:
+            ledger.supersede(rollout.sign_off, why=f"cancelled: {why}", by=by, now=now)
+        transitions.move(rollout, R.CANCELLED, by=by, now=now, why=why, state_why=why, ended_at=now)
+
+
+def lock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
+    """Keep everybody from starting anything on a target, with a written reason."""
+    require(user, target, access.STOPPERS)
+    _require_reason(why)
+    set_lock(target, locked=True, why=why, by=by, now=now)
+
+
+def unlock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
+    """Let rollouts start on a target again; the reason says why it is safe."""
+    require(user, target, access.STOPPERS)
+    _require_reason(why)
+    set_lock(target, locked=False, why=why, by=by, now=now)
+
+
+def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime) -> None:
+    """Lock or unlock a target; raise Refused when it stands so already."""
+    values = {"lock_reason": why if locked else "", "locked_by": by.name if locked else "", "locked_at": now if locked else None}
+    with transaction.atomic():
+        if Target.objects.filter(pk=target.pk, locked=not locked).update(locked=locked, **values) != 1:
+            raise Refused(f"{target} is {'locked' if locked else 'not locked'} already.")
+        action = "target.locked" if locked else "target.unlocked"
+        audit.append(action=action, by=by, subject=transitions.subject_of(target), why=why, now=now)
+    target.refresh_from_db()
+
+
+def expire_due(now: datetime) -> None:
+    """Close the sign-offs whose time is over, and the rollouts that waited for them."""
+    for sign_off in ledger.expire_due(now):
+        for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED]):
+            why = "the sign-off was not complete, or not used, in time"
+            transitions.move(rollout, R.EXPIRED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+
+
+def why_not_startable(rollout: Rollout, *, now: datetime) -> str:
+    """Return what is missing before this rollout can start, in a sentence."""
+    if rollout.state == R.WAITING and rollout.sign_off is not None:
+        missing = ledger.standing(rollout.sign_off, now=now).missing
+        return f"Sign-offs are missing: {', '.join(missing)}."
+    why = f" {rollout.state_why}" if rollout.state_why else ""
+    return f"It cannot start: the rollout is {states.label(rollout.state)}.{why}"
+
+
+def require(user: User, target: Target, allowed: frozenset[str] | set[str]) -> None:
+    """Raise PermissionDenied, naming the roles that could, unless the user holds one of them for the component now."""
+    if not ledger.current_roles(user, target.component.name) & allowed:
+        roles = " or ".join(sorted(allowed))
+        raise PermissionDenied(f"This needs the role {roles} for {target.component.name}; {people.printed_name(user)} has none of them.")
+
+
+def require_free(target: Target, *, now: datetime) -> None:
+    """Raise Refused while the target is locked, frozen, or blocked by a rollout that a person has to decide."""
+    if target.locked:
+        raise Refused(f"{target} is locked by {target.locked_by}: {target.lock_reason}")
+    freezes = Freeze.objects.filter(component=target.component, starts_at__lte=now, ends_at__gt=now)
+    freeze = next((one for one in freezes if one.environment_id in (None, target.environment_id)), None)
+    if freeze is not None:
+        raise Refused(f"{target} is frozen until {freeze.ends_at:%Y-%m-%d %H:%M} UTC: {freeze.reason}")
+    blocker = Rollout.objects.filter(target=target, state__in=[R.UNKNOWN, R.NOT_RESTORED]).first()
+    if blocker is not None:
+        raise Refused(f"{target} is blocked: rollout {blocker.pk} is {states.label(blocker.state)}; decide that first.")
+
+
+def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -> None:
+    """Move the rollout to where its sign-off stands after a decision."""
+    sign_off = SignOff.objects.get(pk=decision.sign_off_id)
+    wanted = {"OPEN": R.WAITING, "COMPLETE": R.APPROVED, "REJECTED": R.REJECTED}[sign_off.state]
+    if wanted != rollout.state:
+        ended = {"ended_at": now, "state_why": decision.reason} if wanted == R.REJECTED else {}
+        transitions.move(rollout, wanted, by=by, now=now, why=decision.reason, **ended)
+    else:
+        missing = ", ".join(ledger.standing(sign_off, now=now).missing)
+        why = f"{decision.printed_name} {decision.get_kind_display()}; missing: {missing or 'nothing'}"
+        transitions.tell(rollout, "decision_recorded", "info", why=why, by=by, now=now, key=f"decision-{decision.pk}", missing=missing)
+
+
+def _require_reason(why: str) -> None:
+    if len(why.strip()) < 5:
+        raise Refused("Give a reason, in a sentence: it stands in the audit.")

@@ -1,0 +1,133 @@
+"""What a rollout is made of before it is submitted: releases, drafts, tuning."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from approvals import ledger
+from approvals.ledger import Refused
+from monitoring import audit, gates
+from monitoring.audit import Actor
+from monitoring.gates import ProfileError
+from rollout import access, actions, evidence, freezing, states, transitions
+from rollout.models import Component, Release, Rollout, Target
+from rollout.states import RolloutState as R
+
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT_KEYS = ("sha", "author", "email", "subject")
+
+
+def create_release(
+    component: Component,
+    *,
+    version: str,
+    commit: str,
+    branch: str = "main",
+    pull_request: int | None = None,
+    commits: Sequence[Mapping[str, str]] = (),
+    notes: str = "",
+    user: User,
+    by: Actor,
+    now: datetime,
+) -> Release:
+    """Create one immutable version of a component; raise Refused when it exists or a value is malformed."""
+    _require_owner(user, component)
+    if not VERSION.fullmatch(version):
+        raise Refused(f"{version[:80]!r} is no version: letters, digits and . + _ - are accepted, at most 60.")
+    if not COMMIT.fullmatch(commit):
+        raise Refused("A commit is given as its 40 lower-case hexadecimal digits.")
+    try:
+        with transaction.atomic():
+            release = Release.objects.create(
+                component=component,
+                version=version,
+                commit=commit,
+                branch=branch,
+                pull_request=pull_request,
+                commits=[{key: str(one.get(key, ""))[:300] for key in COMMIT_KEYS} for one in commits],
+                notes=notes,
+                created_by=user,
+                created_via=by.via,
+                created_at=now,
+            )
+            data = {"version": version, "commit": commit}
+            audit.append(action="release.created", by=by, subject=evidence.subject_of(release), data=data, now=now)
+    except IntegrityError:
+        raise Refused(f"{component.name} {version} exists already; a release never changes: choose another version.")
+    return release
+
+
+def create_rollout(release: Release, target: Target, *, reason: str, user: User, by: Actor, now: datetime) -> Rollout:
+    """Create the draft of a rollout; older ones for the target that have not begun are superseded by it."""
+    _require_owner(user, release.component)
+    if target.component_id != release.component_id:
+        raise Refused(f"{release} cannot go to {target}: that is another component.")
+    if len(reason.strip()) < 5:
+        raise Refused("Say why this change is made, in a sentence: approvers and auditors read it.")
+    if target.live_version == release.version:
+        raise Refused(f"{target} runs {release.version} already.")
+    with transaction.atomic():
+        rollout = Rollout.objects.create(
+            release=release,
+            target=target,
+            requester=user,
+            reason=reason.strip(),
+            previous_version=target.live_version,
+            created_at=now,
+        )
+        audit.append(action="rollout.created", by=by, subject=transitions.subject_of(rollout), why=reason, new=R.DRAFT, now=now)
+        _supersede_older(rollout, by=by, now=now)
+    return rollout
+
+
+def tune(
+    rollout: Rollout, *, changes: Mapping[str, str], accepted: bool, user: User, by: Actor, now: datetime
+) -> tuple[str, ...]:
+    """Accept the monitoring defaults, or tune them within the declared bounds; return the parts of a void manifest.
+
+    Whoever tunes cannot approve afterwards. Raises Refused with the bound that was passed.
+    """
+    actions.require(user, rollout.target, access.OWNERS | access.STOPPERS | access.DECIDERS)
+    if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
+        raise Refused(f"The gates can no longer be tuned: the rollout is {states.label(rollout.state)}.")
+    profile = rollout.target.component.spec.environment(rollout.target.environment.name).profile
+    try:
+        gates.tune(profile, changes)
+    except ProfileError as error:
+        raise Refused(f"This tuning is not allowed: {error}")
+    with transaction.atomic():
+        tuner = user if changes or rollout.tuning else None
+        values = {"tuning": dict(changes), "monitoring_accepted": accepted, "tuned_by": tuner or rollout.tuned_by}
+        same = Rollout.objects.filter(pk=rollout.pk, version=rollout.version, state=rollout.state)
+        if same.update(**values) != 1:
+            raise Refused("Somebody changed this rollout meanwhile; load the page again.")
+        data = {"tuning": dict(changes), "accepted": accepted}
+        audit.append(action="rollout.tuned", by=by, subject=transitions.subject_of(rollout), data=data, now=now)
+    for name, value in values.items():
+        setattr(rollout, name, value)
+    return freezing.recheck(rollout, now=now)
+
+
+def recheck_release(release: Release, *, now: datetime) -> None:
+    """Void the sign-offs of every waiting rollout whose evidence has just changed."""
+    for rollout in release.rollouts.filter(state__in=[R.WAITING, R.APPROVED]):
+        freezing.recheck(rollout, now=now)
+
+
+def _supersede_older(rollout: Rollout, *, by: Actor, now: datetime) -> None:
+    older = Rollout.objects.filter(target=rollout.target, state__in=[R.DRAFT, R.WAITING, R.APPROVED]).exclude(pk=rollout.pk)
+    for one in older:
+        why = f"superseded by rollout {rollout.pk} ({rollout.release.version})"
+        if one.sign_off is not None:
+            ledger.supersede(one.sign_off, why=why, by=by, now=now)
+        transitions.move(one, R.SUPERSEDED, by=by, now=now, why=why, state_why=why, superseded_by=rollout, ended_at=now)
+
+
+def _require_owner(user: User, component: Component) -> None:
+    if access.RELEASE_OWNER not in ledger.current_roles(user, component.name):
+        raise PermissionDenied(f"This needs the role release-owner for {component.name}.")

@@ -1,0 +1,201 @@
+"""How runs end: finished, failed, aborted, refused, unknown; each one transaction with everything that follows from it."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from monitoring import audit, incidents, watcher
+from monitoring.audit import SYSTEM, Actor
+from monitoring.models import Incident
+from rollout import actions, commands, evidence, freezing, nudge, opening, transitions
+from rollout.intent import Outcome
+from rollout.models import Backup, Rollout, Run, Step, Target
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+from rollout.states import StepState as S
+from rollout.transitions import move
+
+# A rollback that failed here has put everything back, but the service is not well.
+AFTER_RESTORE = frozenset({"start", "check"})
+
+
+def keep_facts(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
+    """Turn what a step found into rows: backups, evidence, the version that is live."""
+    facts = outcome.facts
+    if step.kind == "backup":
+        _keep_backup(run, facts, now)
+    if step.kind == "rehearse":
+        rehearsed = Backup.objects.filter(run=run, kind=Backup.Kind.BACKUP)
+        rehearsed.update(rehearsed_at=now, rehearsal_s=float(facts["rehearsal_s"]))
+    if step.kind in ("switch", "start"):
+        Target.objects.filter(pk=run.target_id).update(live_version=facts["live_version"])
+    for kind, name in outcome.evidence.items():
+        evidence.keep_from_run(run, kind=kind, path=commands.folder_of(step) / name, now=now)
+
+
+def finished(run: Run, *, now: datetime) -> None:
+    """End a run whose last step succeeded, and move its rollout on."""
+    ends = {Run.Kind.VALIDATE: _validated, Run.Kind.DEPLOY: _deployed, Run.Kind.ROLLBACK: _rolled_back}
+    with transaction.atomic():
+        move(run, N.SUCCEEDED, by=SYSTEM, now=now, ended_at=now)
+        ends[Run.Kind(run.kind)](run, now)
+
+
+def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
+    """End a run whose step said no or broke; roll back when something may have been changed."""
+    why = f"{step.title}: {outcome.sentence}"
+    with transaction.atomic():
+        document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
+        move(step, S.FAILED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
+        step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=f"failed: {outcome.sentence}"[:300])
+        transitions.tell(run, "step_failed", "warning", why=why, by=SYSTEM, now=now, key=f"step-{step.pk}-{step.attempt}")
+        if run.kind == Run.Kind.VALIDATE:
+            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+        elif run.kind == Run.Kind.DEPLOY:
+            deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
+        else:
+            _rollback_failed(run, step, why=why, now=now)
+
+
+def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
+    """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
+    rollout = run.rollout
+    changed = opening.has_effects(rollout)
+    incident = open_incident(rollout, "P1" if changed else "P2", title=title, why=why, runbook="rollback" if changed else "incident", now=now)
+    Run.objects.filter(pk=run.pk).update(incident=incident)
+    if not changed:
+        opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
+        move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+        return
+    rollback = opening.rollback_run(
+        rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident
+    )
+    nudge.run(rollback.pk)
+
+
+def aborted(run: Run, *, now: datetime) -> None:
+    """Do what an abort asked for: end the run, and roll back when something may have been changed."""
+    why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM
+    rollout = run.rollout
+    with transaction.atomic():
+        if run.kind == Run.Kind.VALIDATE:
+            _back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
+        elif opening.has_effects(rollout):
+            incident = open_incident(rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now)
+            close_watch(run, now=now)
+            rollback = opening.rollback_run(rollout, user=None, why=why, by=by, automatic=False, now=now, incident=incident)
+            nudge.run(rollback.pk)
+        else:
+            opening.end_run(run, N.CANCELLED, why=why, by=by, now=now)
+            move(rollout, R.CANCELLED, by=by, now=now, why=why, state_why=why, ended_at=now)
+
+
+def refused(run: Run, *, why: str, now: datetime) -> None:
+    """End a queued run that may not begin any more, because its consent no longer holds."""
+    with transaction.atomic():
+        opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
+        move(run.rollout, R.CANCELLED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+
+
+def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """Park a run whose step may or may not have changed something; a person has to look."""
+    with transaction.atomic():
+        move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
+        move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why)
+        if run.kind == Run.Kind.VALIDATE:
+            return
+        move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{step.title}: {why}")
+        incident = open_incident(run.rollout, "P0", title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
+        Run.objects.filter(pk=run.pk).update(incident=incident)
+
+
+def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime) -> Incident:
+    """Open an incident about a rollout."""
+    return incidents.open(
+        subject=transitions.subject_of(rollout),
+        severity=severity,
+        title=title[:200],
+        summary=why,
+        runbook=runbook,
+        by=SYSTEM,
+        routes=rollout.target.component.spec.routes,
+        url=transitions.url_of(rollout),
+        now=now,
+    )
+
+
+def close_watch(run: Run, *, now: datetime) -> None:
+    """Stop watching what is being undone, or what has ended."""
+    if run.watch is not None:
+        watcher.close(run.watch, now=now)
+
+
+def _validated(run: Run, now: datetime) -> None:
+    try:
+        rollout = run.rollout
+        Rollout.objects.filter(pk=rollout.pk).update(backup=commands.backup_of(run))
+        freezing.freeze(rollout, by=opening.opener(run), now=now)
+    except actions.Refused as refusal:
+        move(run.rollout, R.DRAFT, by=SYSTEM, now=now, why=str(refusal), state_why=str(refusal))
+
+
+def _deployed(run: Run, now: datetime) -> None:
+    close_watch(run, now=now)
+    move(run.rollout, R.SUCCEEDED, by=SYSTEM, now=now, why="watched to the end without a breach", ended_at=now, needs_decision="")
+
+
+def _rolled_back(run: Run, now: datetime) -> None:
+    rollout = run.rollout
+    why = f"restored from {run.restores}, every file equal by sha256, 3 health checks and smoke tests OK"
+    move(rollout, R.ROLLED_BACK, by=SYSTEM, now=now, why=why, ended_at=now)
+    _after_rollback(run, why=why, now=now)
+
+
+def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    restored = run.steps.filter(kind="verify", params__what="restored", state=S.SUCCEEDED).exists()
+    to = R.ROLLED_BACK_UNHEALTHY if restored else R.NOT_RESTORED
+    opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
+    move(run.rollout, to, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+    if run.incident is None:
+        run.incident = open_incident(run.rollout, "P0", title="Rollback failed", why=why, runbook="rollback", now=now)
+        Run.objects.filter(pk=run.pk).update(incident=run.incident)
+    elif run.incident.severity != "P0":
+        incidents.change_severity(run.incident, severity="P0", why=f"rollback failed: {why}", by=SYSTEM, now=now)
+    _after_rollback(run, why=why, now=now)
+
+
+def _after_rollback(run: Run, *, why: str, now: datetime) -> None:
+    """Lock the target with a written reason, and put the restore's log and proof into the incident."""
+    if run.incident is not None:
+        incidents.note(run.incident, text=f"Rollback run {run.pk} ended: {why}", by=SYSTEM, now=now)
+        for artifact in run.artifacts.filter(kind__in=["rollback-restore_log", "rollback-restore_proof"]):
+            incidents.attach(run.incident, name=artifact.name, path=evidence.path_of(artifact), by=SYSTEM, now=now)
+    if not Target.objects.filter(pk=run.target_id, locked=True).exists():
+        reason = f"rolled back from {run.rollout.release.version}: {run.reason}"
+        actions.set_lock(run.target, locked=True, why=reason, by=SYSTEM, now=now)
+
+
+def _back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> None:
+    opening.end_run(run, to, why=why, by=by, now=now)
+    move(run.rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
+
+
+def _keep_backup(run: Run, facts: dict[str, object], now: datetime) -> None:
+    backup = Backup.objects.create(
+        target=run.target,
+        run=run,
+        kind=str(facts["kind"]),
+        path=str(facts["path"]),
+        sha256=str(facts["sha256"]),
+        size=int(str(facts["size"])),
+        members=int(str(facts["members"])),
+        rows=facts["rows"],
+        release_version=str(facts["release_version"]),
+        created_at=now,
+        verified_at=now,
+    )
+    data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size}
+    audit.append(action="backup.taken", by=SYSTEM, subject=transitions.subject_of(run.target), data=data, now=now)
+    if run.kind == Run.Kind.DEPLOY:
+        Rollout.objects.filter(pk=run.rollout_id).update(backup=backup)
+        run.rollout.backup = backup

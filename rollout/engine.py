@@ -1,0 +1,162 @@
+"""advance(run): claim one step, start it, record how it ended, name the next; the only writer of step rows.
+
+Called as often as anybody likes, by anybody, at the same time: the database is the truth, every claim is a
+compare-and-swap, and the command runs under a runner that holds the target's lock. One call does:
+1. a queued run begins when its target is free (the sign-off is asked once more, in that transaction);
+2. a running step whose command ended is recorded; one that was lost is recovered, or parked as UNKNOWN;
+3. an abort that was asked for is done; otherwise the next step is claimed and its command started;
+4. a run without a next step is finished.
+"""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from approvals import ledger
+from monitoring import audit
+from monitoring.audit import SYSTEM
+from rollout import actions, commands, endings, freezing, nudge, opening, runner, transitions, watching
+from rollout.intent import Outcome
+from rollout.models import Effect, Rollout, Run, Step
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+from rollout.states import StepState as S
+from rollout.transitions import ConflictError, move
+
+MAX_ATTEMPTS = 3
+
+
+def advance(run_id: int) -> None:
+    """Take a run as far as it goes now; losing a race to another caller is no error."""
+    run = Run.objects.select_related("target__component", "target__environment", "rollout__release").get(pk=run_id)
+    now = timezone.now()
+    try:
+        if run.state == N.QUEUED and not _begin(run, now):
+            return
+        if run.state != N.RUNNING:
+            return
+        _go_on(run, now)
+    except (ConflictError, runner.BusyError):
+        return  # somebody else is at it
+
+
+def _go_on(run: Run, now: datetime) -> None:
+    running = run.steps.filter(state=S.RUNNING).first()
+    if running is not None and not _settle(run, running, now):
+        return
+    run.refresh_from_db()
+    if run.state != N.RUNNING:
+        return
+    if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
+        endings.aborted(run, now=now)
+        return
+    following = run.steps.filter(state=S.PENDING).first()
+    if following is None:
+        endings.finished(run, now=now)
+    elif following.kind == "watch":
+        watching.begin(run, following, now=now)
+    else:
+        _start(run, following, now)
+
+
+def _begin(run: Run, now: datetime) -> bool:
+    """Let a queued run begin, if its target is free; return whether it did."""
+    if run.abort_requested:
+        endings.aborted(run, now=now)
+        return False
+    try:
+        with transaction.atomic():
+            if run.kind == Run.Kind.DEPLOY:
+                _ask_again(run.rollout, run, now)
+            epoch = opening.next_epoch(run.target)
+            move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
+    except IntegrityError:
+        return False  # another run, or an active rollout, holds the target: pulse asks again
+    except actions.Refused as refusal:
+        endings.refused(run, why=str(refusal), now=now)
+        return False
+    return True
+
+
+def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
+    """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
+    actions.require_free(run.target, now=now)
+    starter = User.objects.get(pk=run.started_by_id)
+    actions.require(starter, run.target, {"deploy-operator", "ops"})
+    changed = freezing.changed(rollout)
+    if changed:
+        raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
+    if rollout.sign_off is None:
+        raise actions.Refused("there is no sign-off")
+    ledger.use(rollout.sign_off, by=opening.opener(run), now=now)
+    move(rollout, R.RUNNING, by=opening.opener(run), now=now, started_at=now)
+
+
+def _start(run: Run, step: Step, now: datetime) -> None:
+    """Take the target's lock, claim the step, write the intent, start the runner: in this order."""
+    with runner.lock(commands.lock_path(run.target)) as lock:
+        with transaction.atomic():
+            move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
+            if step.effect:
+                Effect.objects.create(step=step, attempt=step.attempt, what=step.title, intended_at=now)
+        folder = commands.folder_of(step)
+        commands.intent_of(run, step).write(folder)
+        lock.start(folder, commands.argv_of(step, folder), cwd=commands.HOME, env=commands.environment(), timeout_s=step.timeout_s)
+
+
+def _settle(run: Run, step: Step, now: datetime) -> bool:
+    """Record a running step if it ended; return whether the run may go on to the next."""
+    if step.kind == "watch":
+        return watching.settle(run, step, now=now)
+    folder = commands.folder_of(step)
+    held = runner.is_held(commands.lock_path(run.target))  # asked first: exit.json is written before the unlock
+    ended = runner.read_exit(folder)
+    if ended is None and held:
+        if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
+            runner.cancel(folder)
+        return False
+    if ended is None:
+        return _recover(run, step, started=runner.was_started(folder), now=now)
+    outcome = Outcome.read(folder) or Outcome(result="errored", sentence=_how(ended))
+    if outcome.ok and ended["code"] == 0:
+        _record_success(run, step, outcome, now)
+        return True
+    if run.abort_requested and ended.get("cancelled"):
+        endings.aborted(run, now=now)
+    else:
+        endings.failed(run, step, outcome, now=now)
+    return False
+
+
+def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> None:
+    with transaction.atomic():
+        document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
+        move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
+        step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=outcome.sentence[:300])
+        endings.keep_facts(run, step, outcome, now=now)
+
+
+def _recover(run: Run, step: Step, *, started: bool, now: datetime) -> bool:
+    """Decide about a step whose runner is gone without a word: ask again where that is safe, else park it.
+
+    Never started, or of a driver whose acts can be repeated: it becomes pending again, at most MAX_ATTEMPTS times.
+    """
+    if not started and (now - (step.started_at or now)).total_seconds() < commands.START_GRACE_S:
+        return False  # another worker is between the claim and the start
+    repeatable = not started or not step.effect or commands.driver_of(run.target).recovery == "resumable"
+    if repeatable and step.attempt < MAX_ATTEMPTS:
+        why = "never started" if not started else "its runner was lost; what it does can be repeated"
+        move(step, S.PENDING, by=SYSTEM, now=now, why=why)
+        nudge.run(run.pk)
+        return False
+    endings.unknown(run, step, why="its command was started and nobody saw how it ended", now=now)
+    return False
+
+
+def _how(ended: dict[str, object]) -> str:
+    for key, words in (("timed_out", "ended after its time-out"), ("cancelled", "ended because of an abort"), ("truncated", "printed too much")):
+        if ended.get(key):
+            return words
+    return f"ended with exit code {ended.get('code')} and left no outcome {ended.get('error', '')}".strip()

@@ -1,0 +1,18 @@
+"""manage.py worker: run the queue's cluster until TERM; exit 3 asks the supervisor for a new one."""
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from rollout import worker
+
+
+class Command(BaseCommand):
+    """Run background tasks."""
+
+    help = "Run background tasks until TERM. Exit 3: one of its processes died; start it again."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the cluster."""
+        sys.exit(worker.run())

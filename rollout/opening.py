@@ -1,0 +1,115 @@
+"""Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+
+from monitoring import audit
+from monitoring.audit import Actor
+from monitoring.models import Incident
+from rollout import plan, transitions
+from rollout.models import Backup, Rollout, Run, Step, Target
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+from rollout.states import StepState as S
+
+
+def validate_run(rollout: Rollout, *, user: User, now: datetime) -> Run:
+    """Open the run that proves a rollout without changing the target."""
+    steps = plan.validate(rollout.target.spec, rollout.release.version)
+    return _open(rollout, Run.Kind.VALIDATE, steps, now=now, started_by=user)
+
+
+def deploy_run(rollout: Rollout, *, user: User, via: str, now: datetime) -> Run:
+    """Open the run that puts the release on the target."""
+    version = rollout.release.version
+    steps = plan.deploy(rollout.target.spec, version, plan.release_dir(rollout.pk, version))
+    return _open(rollout, Run.Kind.DEPLOY, steps, now=now, started_by=user, started_via=via)
+
+
+def rollback_run(
+    rollout: Rollout,
+    *,
+    user: User | None,
+    why: str,
+    by: Actor,
+    automatic: bool,
+    now: datetime,
+    incident: Incident | None = None,
+    backup: Backup | None = None,
+) -> Run:
+    """End the deploy run and open the rollback run, in one transaction.
+
+    Raises IntegrityError when another run holds the target.
+    """
+    with transaction.atomic():
+        for deploy in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING):
+            end_run(deploy, N.FAILED if automatic else N.CANCELLED, why=why, by=by, now=now)
+        used = {"automatic_rollback_used": True} if automatic else {}
+        transitions.move(rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used)
+        steps = plan.rollback(rollout.target.spec, rollout.previous_version)
+        return _open(
+            rollout,
+            Run.Kind.ROLLBACK,
+            steps,
+            now=now,
+            state=N.RUNNING,
+            started_by=user,
+            started_at=now,
+            automatic=automatic,
+            reason=why,
+            incident=incident,
+            restores=backup or rollout.backup,
+            epoch=next_epoch(rollout.target),
+        )
+
+
+def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
+    """End a run: its running step counts as failed, the rest is skipped, its watch is closed by the caller."""
+    for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING]):
+        failed = step.state == S.RUNNING
+        changes = {"ended_at": now, "outcome": {"result": "failed", "sentence": why}} if failed else {}
+        transitions.move(step, S.FAILED if failed else S.SKIPPED, by=by, now=now, why=why, **changes)
+    transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=why)
+
+
+def has_effects(rollout: Rollout) -> bool:
+    """Say whether anything on the target was, or may have been, changed by this rollout."""
+    return Step.objects.filter(run__rollout=rollout, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0).exists()
+
+
+def next_epoch(target: Target) -> int:
+    """Raise the target's epoch, the fencing token of its next run, and return it."""
+    Target.objects.filter(pk=target.pk).update(epoch=F("epoch") + 1)
+    return Target.objects.values_list("epoch", flat=True).get(pk=target.pk)
+
+
+def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now: datetime, **values: object) -> Run:
+    with transaction.atomic():
+        run = Run.objects.create(rollout=rollout, target=rollout.target, kind=kind, created_at=now, **values)
+        Step.objects.bulk_create(
+            Step(
+                run=run,
+                number=number,
+                kind=step.kind,
+                title=step.title,
+                effect=step.effect,
+                params=step.params,
+                timeout_s=step.timeout_s,
+            )
+            for number, step in enumerate(steps, start=1)
+        )
+        by = opener(run)
+        audit.append(action=f"run.{kind}.opened", by=by, subject=transitions.subject_of(run), new=run.state, why=run.reason, now=now)
+    return run
+
+
+def opener(run: Run) -> Actor:
+    """Return who a run acts for: the person who started it, or the system."""
+    if run.started_by is None:
+        return audit.SYSTEM
+    via: audit.Via = "shell" if run.started_via == "shell" else "browser"
+    return Actor(id=run.started_by.pk, name=run.started_by.get_username(), via=via)
+

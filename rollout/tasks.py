@@ -1,0 +1,33 @@
+"""Doors for the queue: ids in, one call, nothing else; any of them may come twice or never."""
+
+from django.utils import timezone
+
+from monitoring import notices, watcher
+from rollout import actions, engine, heartbeat, nudge
+from rollout.models import Run
+
+
+def advance(run_id: int) -> None:
+    """Take a run as far as it goes now."""
+    heartbeat.beat("worker")
+    engine.advance(run_id)
+
+
+def observe() -> None:
+    """Look at what is due, and nudge the runs whose watch was decided."""
+    heartbeat.beat("worker")
+    decided = watcher.observe_due(timezone.now())
+    for run_id in Run.objects.filter(watch__in=decided).values_list("pk", flat=True):
+        nudge.run(run_id)
+
+
+def deliver() -> None:
+    """Send the notices that are due."""
+    heartbeat.beat("worker")
+    notices.deliver_due(timezone.now())
+
+
+def sweep() -> None:
+    """Close what has expired."""
+    heartbeat.beat("worker")
+    actions.expire_due(timezone.now())

@@ -1,0 +1,74 @@
+"""Opens the watch that a deploy run ends with, and turns its outcome into a move."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from monitoring import watcher
+from monitoring.audit import SYSTEM
+from monitoring.models import Watch
+from monitoring.watcher import WatchSpec
+from rollout import endings, freezing, transitions
+from rollout.drivers import argv
+from rollout.models import Rollout, Run, Step
+from rollout.states import RolloutState as R
+from rollout.states import StepState as S
+from rollout.target import CURRENT
+from rollout.transitions import move
+
+
+def begin(run: Run, step: Step, *, now: datetime) -> None:
+    """Open the watch and move the rollout to WATCHING, in one transaction."""
+    rollout, target = run.rollout, run.target.spec
+    current = target.root_path / CURRENT
+    spec = WatchSpec(
+        subject=transitions.subject_of(rollout),
+        base_url=target.base_url,
+        profile=freezing.profile_of(rollout),
+        started_at=now,
+        cwd=str(current),
+        env={f"GR_{key.upper()}": value for key, value in argv.values(target, current, rollout.release.version).items()},
+        routes=rollout.target.component.spec.routes,
+        url=transitions.url_of(rollout),
+    )
+    with transaction.atomic():
+        move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
+        watch = watcher.open(spec, now=now)
+        Run.objects.filter(pk=run.pk).update(watch=watch)
+        move(rollout, R.WATCHING, by=SYSTEM, now=now, why=f"watched for {spec.profile.window_s} s")
+
+
+def settle(run: Run, step: Step, *, now: datetime) -> bool:
+    """Follow the watch's outcome; return whether the run may go on to its end."""
+    watch = run.watch
+    if watch is None:
+        return False
+    if watch.outcome == Watch.Outcome.PASSED:
+        outcome = {"result": "ok", "sentence": watch.reason}
+        move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=watch.reason, ended_at=now, outcome=outcome)
+        return True
+    if watch.outcome == Watch.Outcome.BREACHED:
+        _breach(run, watch, now)
+    elif watch.outcome == Watch.Outcome.NEEDS_DECISION and not run.rollout.needs_decision:
+        _ask(run.rollout, watch, now)
+    elif run.abort_requested:
+        endings.aborted(run, now=now)
+    return False
+
+
+def _breach(run: Run, watch: Watch, now: datetime) -> None:
+    """Roll back by itself, once per rollout; after that a person decides."""
+    if run.rollout.automatic_rollback_used:
+        _ask(run.rollout, watch, now)
+        return
+    with transaction.atomic():
+        endings.close_watch(run, now=now)
+        transitions.tell(run.rollout, "watch_breached", "critical", why=watch.reason, by=SYSTEM, now=now, key=f"watch-{watch.pk}", breach=watch.reason)
+        endings.deploy_failed(run, why=watch.reason, title="Quality gate breached", now=now)
+
+
+def _ask(rollout: Rollout, watch: Watch, now: datetime) -> None:
+    with transaction.atomic():
+        asked = Rollout.objects.filter(pk=rollout.pk, needs_decision="").update(needs_decision=watch.reason)
+        if asked:
+            transitions.tell(rollout, "needs_decision", "critical", why=watch.reason, by=SYSTEM, now=now, key=f"decision-{rollout.pk}-{watch.pk}")
