@@ -1,7 +1,7 @@
 """Measures backup, verification and restore against `zip -r -6`, `sha256sum` and `unzip`, in one run, round by round.
 
 `python -m bench.backup [--files N] [--megabytes N] [--rounds N]`: prints seconds and ratios. The tree is made of this
-Python's own library (source, bytecode, shared objects), repeated until it is large enough, so it packs as real releases do.
+Python's own library (source, bytecode, shared objects), repeated until it is large enough.
 """
 
 import argparse
@@ -105,9 +105,7 @@ def main() -> int:
         print(f"  {name:20} {value:8.3f}   {' '.join(f'{found[name]:.3f}' for found in rounds)}")
     print(f"create is {best['zip -6 + sha256sum'] / best['create']:.1f} x as fast as zip -6 + sha256sum")
     print(f"verify is {best['unzip -t'] / best['verify']:.1f} x as fast as unzip -t (which reads no sha256)")
-    print(
-        f"verify + restore + proof takes {best['rehearse'] / best['unzip']:.1f} x as long as unzip (which syncs nothing)"
-    )
+    print(f"verify + restore + proof takes {best['rehearse'] / best['unzip']:.1f} x as long as unzip (no sync)")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     return 0
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def build(
             "sqlite": list(spec.sqlite),
             "postgresql": list(shown),
             "rows": {database: dict(tables) for database, tables in rows.items()},
-            "members": [asdict(member) for member in members],
+            "members": [dict(vars(member)) for member in members],
         }
     )
 

@@ -9,6 +9,7 @@ from rollout.archive.errors import HostileArchive
 NAME_BYTES = 4096
 PART_BYTES = 255
 _DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Characters that make a path read otherwise than it is stored: bidirectional marks, embeddings, isolates.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -72,7 +73,7 @@ def _fault(name: str) -> str:
 
 
 def _character_fault(name: str) -> str:
-    if any(unicodedata.category(char) == "Cc" for char in name):
+    if _CONTROL.search(name):
         return "holds a control character"
     if not _BIDI.isdisjoint(name):
         return "holds a character that turns the writing direction"

@@ -15,7 +15,7 @@ from rollout.archive.spec import MANIFEST, Member
 from rollout.archive.tree import Entry
 
 CHUNK_BYTES = 1 << 22
-THREADS = 2
+THREADS = min(4, (os.cpu_count() or 1) + 1)  # one more than cores: they wait for the disk as well
 BATCH_MEMBERS = 128
 AHEAD = 2 * THREADS  # batches or chunks in work: bounds the memory
 _LARGE_FROM = 0xF0000000  # may pass 4 GiB when packed badly

@@ -13,7 +13,7 @@ from rollout.archive import manifest
 from rollout.archive.errors import BackupError, CorruptBackup, HostileArchive, WrongEnvironment
 from rollout.archive.limits import Limits, open_zip
 from rollout.archive.spec import MANIFEST, Contents, Member
-from rollout.archive.streams import hashed, nowhere, write_new
+from rollout.archive.streams import hashed, nowhere, sync_files, write_new
 from rollout.archive.writer import Progress, sidecar_of
 
 MANIFEST_BYTES = 1 << 28
@@ -74,6 +74,7 @@ def extract(contents: Contents, into: Path, *, below: str | None = None) -> None
         for member in chosen:
             if member.type in ("file", "dump"):
                 _extract_file(archive, contents, member, places[member.path])
+    sync_files(places[member.path] for member in chosen if member.type in ("file", "dump"))
     for member in chosen:
         if member.type == "symlink":  # after the files, so that none can be written through one
             places[member.path].parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from rollout.archive.limits import Limits, open_zip
 from rollout.archive.names import check_link, check_tree, parents
 from rollout.archive.proof import compare
 from rollout.archive.spec import Checked, Member, MemberType
-from rollout.archive.streams import hashed, nowhere, write_new
+from rollout.archive.streams import hashed, nowhere, sync_files, write_new
 
 RELEASE_LIMITS = Limits(members=100_000, directory_bytes=1 << 26, total_bytes=1 << 32, ratio=200)
 LINK_BYTES = 4096
@@ -101,6 +101,7 @@ def _unpack(contents: ReleaseContents, beside: Path) -> None:
                         mode=member.mode,
                         mtime_ns=None,
                     )
+    sync_files(beside / member.path for member in contents.members if member.type == "file")
     for member in contents.members:
         if member.type == "symlink":
             (beside / member.path).symlink_to(member.target)

@@ -8,7 +8,7 @@ from monitoring import storage
 from rollout.archive import dump
 from rollout.archive.errors import BackupError, NoSpace
 from rollout.archive.proof import prove, prove_tree
-from rollout.archive.reader import extract, quiet, verify
+from rollout.archive.reader import extract, verify
 from rollout.archive.spec import Contents, Proof
 from rollout.archive.tree import link_target
 from rollout.archive.writer import Log, Progress
@@ -40,28 +40,7 @@ def restore(
     contents = verify(
         path, sha256=sha256, component=component, environment=environment, progress=lambda done: progress(done // 2)
     )
-    urls = _check_urls(contents, keep_database, postgresql)
-    log(
-        f"verified {path.name}: {len(contents.members)} members of release {contents.release}, sha256 {contents.sha256}"
-    )
-    changed = [tree for tree in contents.trees if not _already_equal(contents, root, tree, log)]
-    databases = () if keep_database else contents.sqlite
-    _check_space(contents, root, (*changed, *databases))
-    for place in (*changed, *databases):
-        _unpack_beside(contents, root, place)
-    progress(75)
-    for tree in changed:
-        _swap_tree(root / tree, log)
-    for database in databases:
-        _swap_database(root / database, log)
-    _swap_link(contents, root, log)
-    for number, url in enumerate(urls):
-        _restore_postgresql(contents, root, number, url, log)
-    progress(90)
-    proof = prove(contents, root, keep_database, postgresql=urls)
-    _finish(contents, root, proof, log)
-    progress(100)
-    return proof
+    return _restore(contents, root, keep_database, postgresql, log, lambda done: progress(50 + done // 2))
 
 
 def rehearse_into(
@@ -74,18 +53,36 @@ def rehearse_into(
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(scratch.iterdir()):
         raise BackupError(f"{scratch} is not empty; a rehearsal needs an empty place")
-    contents = verify(path, sha256=None, component=None, environment=None, progress=quiet)
-    return restore(
-        path,
-        sha256=contents.sha256,
-        component=contents.component,
-        environment=contents.environment,
-        root=scratch,
-        keep_database=False,
-        log=log,
-        progress=progress,
-        postgresql=postgresql,
+    contents = verify(path, sha256=None, component=None, environment=None, progress=lambda done: progress(done // 2))
+    return _restore(contents, scratch, False, postgresql, log, lambda done: progress(50 + done // 2))
+
+
+def _restore(
+    contents: Contents, root: Path, keep_database: bool, postgresql: tuple[str, ...], log: Log, progress: Progress
+) -> Proof:
+    urls = _check_urls(contents, keep_database, postgresql)
+    path = contents.path
+    log(
+        f"verified {path.name}: {len(contents.members)} members of release {contents.release}, sha256 {contents.sha256}"
     )
+    changed = [tree for tree in contents.trees if not _already_equal(contents, root, tree, log)]
+    databases = () if keep_database else contents.sqlite
+    _check_space(contents, root, (*changed, *databases))
+    for place in (*changed, *databases):
+        _unpack_beside(contents, root, place)
+    progress(50)
+    for tree in changed:
+        _swap_tree(root / tree, log)
+    for database in databases:
+        _swap_database(root / database, log)
+    _swap_link(contents, root, log)
+    for number, url in enumerate(urls):
+        _restore_postgresql(contents, root, number, url, log)
+    progress(80)
+    proof = prove(contents, root, keep_database, postgresql=urls)
+    _finish(contents, root, proof, log)
+    progress(100)
+    return proof
 
 
 def _check_urls(contents: Contents, keep_database: bool, postgresql: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,6 +174,9 @@ def _finish(contents: Contents, root: Path, proof: Proof, log: Log) -> None:
         for one in proof.differences[:20]:
             log(f"NOT EQUAL {one.path}: expected {one.expected}, found {one.found}")
         return
+    for place in (*contents.trees, *contents.sqlite):
+        for prefix in (RESTORING, DISCARDED):  # what a killed restore of another backup may have left
+            _remove(_beside(root / place, prefix))
     for tree in contents.trees:
         _remove(_beside(root / tree, REPLACED))
         storage.sync_directory((root / tree).parent)

@@ -109,7 +109,7 @@ def _reserve(spec: BackupSpec, where: Path, kind: Kind, created: datetime) -> _P
 def _sweep(where: Path) -> None:
     """Remove what a killed backup left a day ago or earlier."""
     for left in (*where.glob(".*.zip.partial"), *where.glob(".scratch-*")):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+        if left.exists() and time.time() - left.stat().st_mtime > STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
@@ -137,10 +137,13 @@ def _entry_of_copy(path: str, copy: Path, kind: MemberType, mode: int, mtime_ns:
 
 
 def _entries(spec: BackupSpec, databases: _Databases) -> list[Entry]:
-    link = entry(spec.root, spec.link)
-    if link.type != "symlink" or (spec.root / spec.link).resolve() != (spec.root / spec.release_dir).resolve():
+    if (
+        not (spec.root / spec.link).is_symlink()
+        or (spec.root / spec.link).resolve() != (spec.root / spec.release_dir).resolve()
+    ):
         raise BackupError(f"{spec.root / spec.link} is not a link to {spec.release_dir}; see which release is live")
     found = [item for tree in spec.trees for item in walk(spec.root, tree)]
+    link = entry(spec.root, spec.link)
     for item in (*found, link):
         check_name(item.path)
     return [*found, *databases.entries, link]

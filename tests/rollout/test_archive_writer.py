@@ -185,6 +185,12 @@ def test_a_link_that_names_another_release_is_refused(spec, folder):
         save(spec, folder)
 
 
+def test_an_environment_without_a_live_release_is_refused(spec, folder):
+    (spec.root / "current").unlink()
+    with pytest.raises(BackupError, match="is not a link to"):
+        save(spec, folder)
+
+
 def test_a_file_that_grows_while_it_is_saved_is_refused(spec, folder, monkeypatch):
     target = spec.root / "shared/config/dhash.toml"
     packing = pack.pack_batch
