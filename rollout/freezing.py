@@ -109,7 +109,7 @@ def _facts(rollout: Rollout) -> plan.Facts:
             if not one.url
         ],
         links=[{"kind": one.kind, "url": one.url} for one in here.values() if one.url],
-        migrations=_migrations(rollout),
+        migrations=migrations_of(rollout),
         runbooks=dict(component.runbooks.filter(current=True).values_list("slug", "sha256")),
         configuration=component.live.sha256,
         reason=rollout.reason,
@@ -117,7 +117,7 @@ def _facts(rollout: Rollout) -> plan.Facts:
     )
 
 
-def _migrations(rollout: Rollout) -> list[str]:
+def migrations_of(rollout: Rollout) -> list[str]:
     """Return the migrations that the dry run on a copy of the database applied."""
     dry_run = Step.objects.filter(run__rollout=rollout, run__kind="validate", kind="dry_run", params__what="migrate")
     last = dry_run.order_by("-run_id").first()

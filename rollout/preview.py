@@ -1,0 +1,62 @@
+"""Says, before anybody clicks, what a rollback would undo: versions, migrations, rows that came since the backup."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from rollout import freezing
+from rollout.archive import dump
+from rollout.models import Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undo:
+    """What a rollback would take away; `rows` holds (database, table, rows since the backup), most first."""
+
+    from_version: str
+    to_version: str
+    backup: str
+    backup_sha256: str
+    migrations: tuple[str, ...]
+    rows: tuple[tuple[str, str, int], ...]
+    keeps_database: bool
+    problem: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Return the whole in one sentence, for the button."""
+        parts = [f"{self.from_version} goes back to {self.to_version}"]
+        if self.keeps_database:
+            return f"{parts[0]}; the database is kept as it is."
+        if self.migrations:
+            parts.append(f"{len(self.migrations)} migration(s) are undone")
+        gone = sum(count for _, _, count in self.rows if count > 0)
+        parts.append(f"{gone} database row(s) written since the backup are taken away (an undo copy is kept)")
+        return ", ".join(parts) + "."
+
+
+def undo_of(rollout: Rollout) -> Undo | None:
+    """Return what rolling this rollout back would undo, or None when there is no backup to go back to."""
+    backup = rollout.backup
+    if backup is None:
+        return None
+    target = rollout.target.spec
+    rows, problem = [], ""
+    for database, before in backup.rows.items():
+        if database not in target.sqlite:
+            continue
+        try:
+            changes = dump.changes(before, dump.row_counts(target.root_path / database))
+        except (OSError, sqlite3.Error) as error:
+            problem = f"{database} could not be read: {error}"
+            continue
+        rows += [(database, table, count) for table, count in changes.items() if count]
+    return Undo(
+        from_version=rollout.target.live_version,
+        to_version=backup.release_version,
+        backup=str(backup),
+        backup_sha256=backup.sha256,
+        migrations=tuple(freezing.migrations_of(rollout)),
+        rows=tuple(sorted(rows, key=lambda row: -row[2])),
+        keeps_database=target.database == "keep",
+        problem=problem,
+    )
