@@ -6,7 +6,6 @@ python3 examples/dhash/world.py start|stop DIR [ENVIRONMENT ...]
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import venv
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +20,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import build_releases  # noqa: E402 - stands beside this file, which may be run or imported from anywhere
+import build_releases  # noqa: E402
+from install import InstallError, install  # noqa: E402
 
 DEFAULT_PORTS = {"canary": 8101, "staging": 8102, "production": 8103}
 FIRST = "1.0.0"
-SEEDS = 3
+SEEDS = "3"
 # In the demo every duration of the gates is a fortieth; so is the span that the metrics look back.
 LIVE_SPAN_S, DEMO_SPAN_S = 300, 7.5
 # When 1.2.0 turns bad: after so many images. 10 images a second make it about 20 s.
@@ -125,33 +124,26 @@ class World:
         return done.stdout.strip()
 
 
-def install(venv_dir: Path) -> Path:
-    """Make a virtual environment with dhash's locked requirements; return its python. The second time is instant."""
-    lock = HERE / "requirements.txt"
-    python = Path(os.path.abspath(venv_dir)) / "bin" / "python"  # never resolved: that would leave the venv
-    stamp, wanted = venv_dir / "installed.sha256", hashlib.sha256(lock.read_bytes()).hexdigest()
-    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return python
-    venv.create(venv_dir, with_pip=True, clear=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    done = subprocess.run([*pip, "-r", str(lock)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise WorldError(f"pip could not install {lock}:\n{done.stderr.strip()}")
-    stamp.write_text(wanted, encoding="utf-8")
-    return python
+def make(
+    directory: Path,
+    *,
+    python: Path,
+    ports: dict[str, int] | None = None,
+    demo_span: bool = True,
+    gates: dict[str, str] | None = None,
+) -> World:
+    """Make a fresh world in an empty or missing directory; nothing is started.
 
-
-def make(directory: Path, *, python: Path, ports: dict[str, int] | None = None, demo_span: bool = True) -> World:
-    """Make a fresh world in an empty or missing directory; nothing is started."""
+    `ports` and `gates` (environment -> profile of the gates file) replace what component.toml says.
+    """
     directory = directory.resolve()
     if directory.exists() and any(directory.iterdir()):
         raise WorldError(f"{directory} is not empty; stop the world in it and remove it, or choose another")
-    chosen = ports or free_ports()
-    world = World(directory=directory, python=Path(os.path.abspath(python)), ports=chosen)
+    world = World(directory=directory, python=Path(os.path.abspath(python)), ports=ports or free_ports())
     build_releases.build(world.releases)
-    for environment in chosen:
+    for environment in world.ports:
         _make_root(world, environment, demo_span)
-    _copy_component(world)
+    _copy_component(world, gates or {})
     said = {key: value if key == "ports" else str(value) for key, value in asdict(world).items()}
     (directory / "world.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return world
@@ -200,25 +192,32 @@ def _make_root(world: World, environment: str, demo_span: bool) -> None:
     if demo_span:
         config |= {"thumbnail_cache_size": DEMO_THUMBNAILS, "thumbnail_wait_step_ms": 50}
     (root / "shared" / "config" / "dhash.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    for module, arguments in (("migrate", ()), ("seed", (str(SEEDS),))):
+    for module, arguments in (("migrate", ()), ("seed", (SEEDS,))):
         done = world.run(environment, module, *arguments)
         if done.returncode != 0:
             raise WorldError(f"dhash.{module} in {environment}: {done.stderr.strip()}")
 
 
-def _copy_component(world: World) -> None:
+def _copy_component(world: World, gates: dict[str, str]) -> None:
     text = (HERE / "component.toml").read_text(encoding="utf-8")
     text = re.sub(r'(?m)^python = ".*"$', f"python = {json.dumps(str(world.python))}", text)
     for environment, port in world.ports.items():
-        table = rf"(?m)(^\[environments\.{environment}\]$(?:\n(?!\[).*)*?\nport = )\d+"
-        text, found = re.subn(table, rf"\g<1>{port}", text)
-        if found != 1:
-            raise WorldError(f"component.toml: no port found in [environments.{environment}]")
+        text = _with_value(text, environment, "port", str(port))
+    for environment, profile in gates.items():
+        text = _with_value(text, environment, "gates", json.dumps(profile))
     world.component_file.write_text(text, encoding="utf-8")
     gates = HERE / "quality-gates-config.json"
     if gates.exists():
         shutil.copyfile(gates, world.directory / gates.name)
     shutil.copytree(HERE / "runbooks", world.directory / "runbooks")
+
+
+def _with_value(text: str, environment: str, key: str, value: str) -> str:
+    line = rf"(?m)(^\[environments\.{environment}\]$(?:\n(?!\[).*)*?\n{key} = )[^\n]*"
+    text, found = re.subn(line, lambda match: match[1] + value, text)
+    if found != 1:
+        raise WorldError(f"component.toml: no {key} found in [environments.{environment}]")
+    return text
 
 
 def main() -> int:
@@ -241,7 +240,7 @@ def main() -> int:
             world = load(options.directory)
             for environment in options.environments or world.ports:
                 print(f"{environment}: {getattr(world, options.command)(environment)}", flush=True)
-    except (WorldError, KeyError, OSError) as error:
+    except (WorldError, InstallError, KeyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

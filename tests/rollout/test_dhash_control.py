@@ -1,11 +1,13 @@
 """`dhash.ctl` on real processes: start, stop and reload hold their promises, also when something goes wrong."""
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -53,6 +55,14 @@ def test_stop_leaves_no_process_and_one_database_file(dhash):
     assert not [pid for pid in running if Path(f"/proc/{pid}/cwd").exists()]
     assert sorted(path.name for path in shared(dhash).glob("*sqlite3*")) == ["dhash.sqlite3"]
     assert not (shared(dhash) / "run" / "dhash.pid").exists()
+
+
+def test_a_start_changes_no_byte_of_the_database(dhash):
+    database = shared(dhash) / "dhash.sqlite3"
+    before = hashlib.sha256(database.read_bytes()).hexdigest()
+    dhash.start(WHERE)
+    assert health(dhash)["schema"] == 1
+    assert hashlib.sha256(database.read_bytes()).hexdigest() == before
 
 
 def test_stopping_what_does_not_run_is_fine(dhash):
@@ -160,6 +170,33 @@ def test_after_a_reload_only_the_new_release_runs_in_its_own_directory(dhash):
     new = pids(dhash)
     assert not set(old) & set(new)
     assert {os.readlink(f"/proc/{pid}/cwd") for pid in new} == {str(release)}
+
+
+def take_over_half_way(made) -> None:
+    """Do what a reload does until the new master serves, and then no more, as if it had been killed there."""
+    notes = shared(made) / "run"
+    second = json.loads((notes / "serving.json").read_text())
+    second["id"] = second["env"]["DHASH_LAUNCH"] = "half-way"
+    (notes / "launch.json").write_text(json.dumps(second))
+    os.kill(int((notes / "dhash.pid").read_text()), signal.SIGUSR2)
+    deadline = time.monotonic() + 10
+    while len(pids(made)) < 6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(pids(made)) == 6
+
+
+def test_stop_ends_what_a_killed_reload_left(dhash):
+    dhash.start(WHERE)
+    take_over_half_way(dhash)
+    assert dhash.stop(WHERE) == "stopped 6 processes"
+
+
+def test_a_reload_ends_what_a_killed_reload_left(dhash):
+    dhash.start(WHERE)
+    take_over_half_way(dhash)
+    done = dhash.run(WHERE, "ctl", "reload")
+    assert done.returncode == 0, done.stderr
+    assert len(pids(dhash)) == 3
 
 
 def test_a_reload_of_a_stopped_service_starts_it(dhash):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 import zipfile
 
@@ -71,3 +72,24 @@ def test_component_toml_names_three_environments_and_every_command():
     said = tomllib.loads((EXAMPLE / "component.toml").read_text())
     assert {name: said["environments"][name]["port"] for name in said["environments"]} == world.DEFAULT_PORTS
     assert set(said["commands"]) == {"start", "stop", "reload", "migrate", "smoke", "logging", "golden", "traffic"}
+
+
+RUNBOOKS = ["deploy", "escalation", "incident", "monitor", "rollback"]
+PLACEHOLDERS = {
+    *("component", "environment", "release", "previous_release", "rollout_url", "backup", "backup_sha256"),
+    *("base_url", "incident_url", "owner", "deploy_operator", "triage"),
+}
+
+
+@pytest.mark.parametrize("name", RUNBOOKS)
+def test_a_runbook_has_boxes_to_tick_and_only_known_placeholders(name):
+    text = (EXAMPLE / "runbooks" / f"{name}.md").read_text()
+    used = set(re.findall(r"{{(\w+)}}", text))
+    assert text.startswith("# ")
+    assert "- [ ] " in text
+    assert used
+    assert used <= PLACEHOLDERS
+
+
+def test_there_is_no_other_runbook():
+    assert sorted(path.stem for path in (EXAMPLE / "runbooks").iterdir()) == RUNBOOKS
