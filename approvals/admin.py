@@ -17,7 +17,11 @@ from .actors import about, actor_of
 from .models import Decision, Person, SignOff
 
 if TYPE_CHECKING:
-    _Admin, _UserAdmin = admin.ModelAdmin[Any], UserAdmin[Any]
+
+    class _Admin(admin.ModelAdmin[Any]): ...
+
+    class _UserAdmin(UserAdmin[Any]): ...
+
 else:  # generic to the type checker only
     _Admin, _UserAdmin = admin.ModelAdmin, UserAdmin
 
@@ -131,7 +135,7 @@ class AccountAdmin(_UserAdmin):
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Set another's password, and tell the audit: whoever does that could sign in that name."""
-        answer = super().user_change_password(request, id, form_url)
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
         if request.method == "POST" and answer.status_code == 302:
             user = get_user_model().objects.get(pk=id)
             by = actor_of(request, request.user)

@@ -15,7 +15,9 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 MANIFEST = '{"release":"1.1.0"}'
 DIGEST = hashlib.sha256(MANIFEST.encode()).hexdigest()
-ROLLOUT = Subject(kind="rollout", id="7", label="dhash 1.1.0 to production", component="dhash", environment="production")
+ROLLOUT = Subject(
+    kind="rollout", id="7", label="dhash 1.1.0 to production", component="dhash", environment="production"
+)
 
 
 def actor(user: User, via: str = "browser") -> Actor:
@@ -61,9 +63,7 @@ def member(number: int, *roles: str, active: bool = True) -> Member:
 
 def voice(number: int, duty: str = "", kind: str = "APPROVE", digest: str = DIGEST, at: datetime = NOW) -> Voice:
     """Return what a person by number said."""
-    return Voice(
-        user_id=number, name=f"person {number}", roles=frozenset(), kind=kind, duty=duty, digest=digest, at=at
-    )
+    return Voice(user_id=number, name=f"person {number}", roles=frozenset(), kind=kind, duty=duty, digest=digest, at=at)
 
 
 def judge(policy: Policy, voices: list[Voice], members: list[Member], **changed: Any) -> Standing:
