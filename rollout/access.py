@@ -21,7 +21,18 @@ OWNERS = frozenset({RELEASE_OWNER})
 RESPONDERS = frozenset({DEPLOY_OPERATOR, OPS, TRIAGE, RELEASE_OWNER, MEDIA_ENG})
 ADMINS = frozenset({ADMIN})
 
-ROUTES: dict[str, frozenset[str]] = {}
+ROUTES: dict[str, frozenset[str]] = {
+    "login": ANYONE,
+    "logout": ANYONE,
+    "first_admins": ANYONE,
+    "confirm": SIGNED_IN,
+    "people": READERS,
+    "person": SIGNED_IN,
+    # --- rollouts: the page, its fragments, its verbs
+    # --- places: components, releases, evidence
+    # --- after the fact: incidents, runbooks, history
+    # --- machines: health, metrics, the API
+}
 
 
 def check(request: HttpRequest) -> None:

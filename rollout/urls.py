@@ -1,5 +1,16 @@
-"""Every URL of the product."""
+"""Every URL of the product; who may use which stands in `access`."""
 
-from django.urls import path
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
 
-urlpatterns: list = []
+urlpatterns = [
+    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("", include("approvals.urls")),
+    # --- rollouts: the page, its fragments, its verbs
+    # --- places: components, releases, evidence
+    # --- after the fact: incidents, runbooks, history
+    # --- machines: health, metrics, the API
+]
