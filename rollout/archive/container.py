@@ -28,7 +28,7 @@ _DOS_DIRECTORY = 0x10
 _FIRST_TIME, _LAST_TIME = 315_532_800, 4_354_819_198  # what a DOS time can say: 1980 to 2107
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """What a zip entry says about itself beside its bytes."""
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rollout.archive.names import check_tree
 from rollout.archive.spec import FORMAT, BackupSpec, Contents, Kind, Member, Rows
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FIELDS = tuple(field.name for field in fields(Member))
 _TYPES = ("file", "directory", "symlink", "dump")
 
 
@@ -35,7 +37,7 @@ def build(
             "sqlite": list(spec.sqlite),
             "postgresql": list(shown),
             "rows": {database: dict(tables) for database, tables in rows.items()},
-            "members": [dict(vars(member)) for member in members],
+            "members": [{name: getattr(member, name) for name in _FIELDS} for member in members],
         }
     )
 

@@ -52,7 +52,7 @@ class BackupSpec:
         return (self.release_dir, *self.directories)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """One entry of an archive; `size` in bytes, `mode` the permission bits, `target` only of a symlink."""
 
@@ -121,7 +121,7 @@ class Report:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
     """One thing compared after a restore: the sha256 of a file, or words for a link, a directory, a mode."""
 

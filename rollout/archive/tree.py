@@ -10,7 +10,7 @@ from rollout.archive.errors import BackupError
 from rollout.archive.spec import MemberType
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """A file, directory or symlink on the disk; `path` is relative to the root, with forward slashes."""
 
