@@ -30,7 +30,7 @@ def guards_stand(
             found.append(
                 Error(
                     f"The trigger {name} is missing in database '{alias}': the audit could be edited unseen.",
-                    hint="Run `manage.py migrate`: it creates the guard triggers again.",
+                    hint="Run `manage.py migrate --skip-checks`: it creates the guard triggers again.",
                     id="monitoring.E001",
                 )
             )

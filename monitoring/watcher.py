@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from . import canonical, probes, watch_data, watch_store
@@ -72,7 +72,7 @@ def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch) -> lis
         try:
             if watch_store.store(watch, look.result(), now):
                 decided.append(watch.pk)
-        except (watch_store.LostError, IntegrityError) as lost:
+        except watch_store.LostError as lost:
             log.info("watch %s: poll %s was stored by another: %s", watch.pk, watch.polls + 1, lost)
         except Exception:
             # A fault in one watch must not blind the others; its claim runs out, then it is tried again

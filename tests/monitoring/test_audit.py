@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from monitoring import audit, audit_export, canonical, checks, guards
@@ -120,6 +121,12 @@ def test_check_finds_a_missing_trigger():
     found = checks.guards_stand(None, databases=["default"])
     guards.install(connection, checks.audit_guard())
     assert {error.id for error in found} == {"monitoring.E001"} and len(found) == 3
+
+
+def test_what_the_check_advises_creates_the_triggers_again():
+    guards.remove(connection, checks.audit_guard())
+    call_command("migrate", "monitoring", skip_checks=True, verbosity=0)
+    assert checks.guards_stand(None, databases=["default"]) == []
 
 
 def test_check_is_silent_while_the_triggers_stand():

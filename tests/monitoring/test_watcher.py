@@ -192,3 +192,19 @@ def test_series_holds_limit_samples_and_states_of_each_gate_on_one_axis():
     p95 = next(gate for gate in told["gates"] if gate["name"] == "p95")
     assert told["at"] == [NOW.timestamp(), NOW.timestamp() + 5]
     assert (p95["limit"], p95["samples"], p95["states"]) == (2000.0, [300.0, 300.0], ["passing", "passing"])
+
+
+def test_a_target_that_refuses_the_connection_is_a_failed_check_and_no_number():
+    watch = open_watch()
+    watcher.observe_due(NOW)
+    found = {reading.source: reading for reading in watcher.readings(watch)}
+    assert not found["health"].ok and "refused" in found["health"].error
+    assert found["p95"].value is None and not found["p95"].ok
+
+
+def test_a_figure_that_is_not_finite_is_missing_data():
+    watch, target = open_watch(), Target()
+    target.p95 = float("inf")
+    watcher.observe_due(NOW, fetch=target)
+    found = {reading.source: reading for reading in watcher.readings(watch)}
+    assert found["p95"].value is None and not found["p95"].ok
