@@ -145,11 +145,14 @@ def _consecutive_failures(look: _Look) -> GateVerdict:
 
 
 def _streak(look: _Look) -> int:
-    """Count the failures at the end; a gap ends the streak, because nobody knows what was well in between."""
+    """Count the failures at the end; a gap ends the streak, because nobody knows what was well in between.
+
+    A check that runs into its time-out is no gap: it was looking all the while.
+    """
     streak, later = 0, look.now
     for reading in reversed(look.readings):
         allowed = observation.longest_allowed_gap_s(look.profile, started_at=look.started_at, at=reading.at)
-        if reading.ok or later - reading.at > allowed:
+        if reading.ok or later - reading.at - reading.elapsed_ms / 1000 > allowed:
             break
         streak, later = streak + 1, reading.at
     return streak
