@@ -1,12 +1,15 @@
 """Read the rows of a watch: its readings for the judge, its series for a chart, its time-outs for a claim."""
 
+import json
 import math
+import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import http
+from . import http, in_release
 from .audit import Subject
-from .gates import GateProfile
+from .gates import GateProfile, Source
 from .models import Poll, Sample, Watch
 from .verdict import Reading
 
@@ -58,6 +61,14 @@ def series(watch: Watch) -> dict[str, Any]:
 def slowest(watch: Watch) -> timedelta:
     """Return how long the slowest source of a watch may take."""
     return timedelta(seconds=max(float(source["timeout_s"]) for source in watch.profile["sources"]))
+
+
+def sources_of(watch: Watch) -> list[Source]:
+    """Return the sources of a watch; a command runs in the release's directory, with the variables of the target."""
+    cwd, env = watch.surroundings.get("cwd", ""), watch.surroundings.get("env", {})
+    launch = (sys.executable, "-I", in_release.__file__, cwd, json.dumps(env, sort_keys=True))
+    sources = GateProfile.from_dict(watch.profile).sources
+    return [replace(source, argv=(*launch, *source.argv)) if source.argv and cwd else source for source in sources]
 
 
 def subject_of(watch: Watch) -> Subject:

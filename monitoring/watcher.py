@@ -1,9 +1,9 @@
 """Keep watches: open one, look when a look is due, judge, decide once, and let a person accept what is unclear."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -31,12 +31,17 @@ class Conflict(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSpec:
-    """What to watch, by what profile and since when; `routes` and `url` are for gates that only alert."""
+    """What to watch, by what profile and since when.
+
+    `cwd` and `env` are for sources that are commands, `routes` and `url` for gates that only alert.
+    """
 
     subject: Subject
     base_url: str
     profile: GateProfile
     started_at: datetime
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
     routes: Sequence[Route] = ()
     url: str = ""
 
@@ -48,6 +53,7 @@ def open(spec: WatchSpec, *, now: datetime) -> Watch:
         watch = Watch.objects.create(
             base_url=spec.base_url,
             profile=spec.profile.to_dict(),
+            surroundings={"cwd": spec.cwd, "env": dict(spec.env)},
             routes=[asdict(route) for route in spec.routes],
             url=spec.url,
             started_at=spec.started_at,
@@ -135,5 +141,5 @@ def _claim_due(now: datetime) -> list[Watch]:
 
 def _look(watch: Watch, fetch: probes.Fetch, now: datetime) -> list[Reading]:
     """Read all sources of a watch at the same time; runs in a thread, so without the database."""
-    sources = GateProfile.from_dict(watch.profile).sources
+    sources = watch_data.sources_of(watch)
     return probes.read_all(sources, watch.base_url, fetch=fetch, now=now.timestamp(), max_workers=len(sources))

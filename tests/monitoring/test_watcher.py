@@ -1,13 +1,16 @@
 """Watches: who looks, what is stored, and how the window ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitoring import watcher
 from monitoring.audit import SYSTEM
+from monitoring.gates import Source
 from monitoring.models import AuditEntry, Notice, Poll, Sample, Watch
 
 from .effects import NOW, RITA, later
-from .watched import PROFILE, Target, open_watch, run
+from .watched import PROFILE, Target, gate, open_watch, run
 
 pytestmark = pytest.mark.django_db
 
@@ -208,3 +211,27 @@ def test_a_figure_that_is_not_finite_is_missing_data():
     watcher.observe_due(NOW, fetch=target)
     found = {reading.source: reading for reading in watcher.readings(watch)}
     assert found["p95"].value is None and not found["p95"].ok
+
+
+COMMAND = replace(
+    PROFILE,
+    sources=(
+        Source(name="log", kind="log", title="Log", argv=("sh", "-c", 'test "$GR_RELEASE" = 1.1.0 && cat VERSION')),
+    ),
+    gates=(gate("log", 2, "rollback", kind="consecutive_failures"),),
+)
+
+
+def test_a_command_runs_in_the_release_directory_with_the_variables_of_the_target(tmp_path):
+    (tmp_path / "VERSION").write_text("1.1.0")
+    watch = open_watch(COMMAND, cwd=str(tmp_path), env={"GR_RELEASE": "1.1.0"})
+    watcher.observe_due(NOW)
+    (reading,) = watcher.readings(watch)
+    assert reading.ok, reading.error
+
+
+def test_a_command_whose_directory_is_gone_is_a_failed_check(tmp_path):
+    watch = open_watch(COMMAND, cwd=str(tmp_path / "gone"))
+    watcher.observe_due(NOW)
+    (reading,) = watcher.readings(watch)
+    assert not reading.ok and "cannot be started in" in reading.error

@@ -58,16 +58,10 @@ class Target:
         return 200, json.dumps(figure[path]).encode()
 
 
-def open_watch(profile=PROFILE, routes=ALERTS) -> Watch:
+def open_watch(profile=PROFILE, **changes) -> Watch:
     """Open a watch that started at NOW."""
-    spec = watcher.WatchSpec(
-        subject=ROLLOUT,
-        base_url="http://127.0.0.1:1",
-        profile=profile,
-        started_at=NOW,
-        routes=routes,
-        url="http://x/41",
-    )
+    values = {"base_url": "http://127.0.0.1:1", "routes": ALERTS, "url": "http://x/41", **changes}
+    spec = watcher.WatchSpec(subject=ROLLOUT, profile=profile, started_at=NOW, **values)
     return watcher.open(spec, now=NOW)
 
 
