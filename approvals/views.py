@@ -43,11 +43,13 @@ def person(request: HttpRequest, user_id: int) -> HttpResponse:
     if not (admin or own):
         raise PermissionDenied("A person's page is for that person and for admin.")
     part = request.POST.get("part", "") if request.method == "POST" else ""
+    if part == "rights" and (own or not admin):
+        raise PermissionDenied("Roles, components and commit addresses are changed by another person who is admin.")
     profile = ProfileForm(request.POST if part == "profile" else None, initial=_profile(user))
     rights = RightsForm(request.POST if part == "rights" else None, initial=RightsForm.values(roles.rights_of(user)))
     if part == "profile" and profile.is_valid():
         return _save_profile(request, user, profile)
-    if part == "rights" and admin and rights.is_valid() and (done := _save_rights(request, user, rights)):
+    if part == "rights" and rights.is_valid() and (done := _save_rights(request, user, rights)):
         return done
     context = {
         "subject": user,
