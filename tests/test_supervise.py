@@ -106,7 +106,7 @@ with House() as house:
 @pytest.fixture
 def house(tmp_path):
     """Start an up.py-like process over one fake child; return the process and the child's pid."""
-    started = []
+    started, children = [], []
 
     def start(on_term):
         argv = [sys.executable, "-c", HOUSE, FAKE.format(on_term=on_term), str(tmp_path / "fake.log")]
@@ -114,12 +114,16 @@ def house(tmp_path):
         started.append(process)
         while not (line := process.stdout.readline()).startswith("child"):
             assert line, "the house fell down"
-        return process, int(line.split()[1])
+        children.append(int(line.split()[1]))
+        return process, children[-1]
 
     yield start
     for process in started:
         process.kill()
         process.communicate()
+    for pid in children:
+        if not gone(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 class TestCtrlC:
