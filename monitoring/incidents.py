@@ -1,6 +1,7 @@
 """The verbs of incidents: open, note, attach, acknowledge, change severity, close; all audited."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,12 @@ def open(
             runbook=runbook,
             opened_at=now,
             respond_by=now + RESPOND_WITHIN[severity],
+            routes=[asdict(route) for route in routes],
+            url=url[:300],
             **subject.columns(),
         )
         _entry(incident, by.name, f"Opened as {severity}: {title}", now)
-        _tell("incident_opened", incident, by=by, why=summary, routes=routes, url=url, now=now)
+        _tell("incident_opened", incident, by=by, why=summary, now=now)
         data = {"severity": severity, "title": incident.title, "runbook": runbook, **_about(incident)}
         _audit("incident.opened", incident, by=by, why=summary, new=Incident.State.OPEN, data=data, now=now)
     return incident
@@ -95,15 +98,13 @@ def acknowledge(incident: Incident, *, by: Actor, now: datetime) -> Incident:
     return incident
 
 
-def close(
-    incident: Incident, *, resolution: str, by: Actor, now: datetime, routes: Sequence[Route] = (), url: str = ""
-) -> Incident:
+def close(incident: Incident, *, resolution: str, by: Actor, now: datetime) -> Incident:
     """Close an incident and return it; raises Conflict when it is closed already, ValueError without a resolution."""
     if not resolution.strip():
         raise ValueError("say in a sentence how the incident was resolved")
     values = {"state": Incident.State.CLOSED, "closed_at": now, "closed_by": by.name, "resolution": resolution}
     with transaction.atomic():
-        _tell("incident_closed", incident, by=by, why=resolution, routes=routes, url=url, now=now)
+        _tell("incident_closed", incident, by=by, why=resolution, now=now)
         _move(incident, values, allowed=UNCLOSED, by=by, why=resolution, said=f"Closed: {resolution}", now=now)
     return incident
 
@@ -186,18 +187,16 @@ def _about(incident: Incident) -> dict[str, object]:
     return {"about": {"kind": incident.subject_kind, "id": incident.subject_id, "label": incident.subject_label}}
 
 
-def _tell(
-    event: str, incident: Incident, *, by: Actor, why: str, routes: Sequence[Route], url: str, now: datetime
-) -> None:
-    context = {"incident": str(incident), "by": by.name, "why": why, "rollout": incident.subject_label, "url": url}
+def _tell(event: str, incident: Incident, *, by: Actor, why: str, now: datetime) -> None:
+    context = {"incident": str(incident), "by": by.name, "why": why, "rollout": incident.subject_label}
     notices.queue(
         event,
         subject=subject_of(incident),
         severity=LOUDNESS[incident.severity] if event == "incident_opened" else "info",
         context=context,
-        routes=routes,
+        routes=[Route(**{**route, "events": tuple(route["events"])}) for route in incident.routes],
         key=f"{event}:{incident.pk}",
-        url=url,
+        url=incident.url,
         now=now,
     )
 

@@ -21,6 +21,7 @@ __all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "r
 
 BATCH = 50
 GRACE = timedelta(seconds=15)  # a claim lasts this much longer than the slowest source may take
+ACCEPTABLE = (Watch.Outcome.NEEDS_DECISION, Watch.Outcome.BREACHED)
 
 log = logging.getLogger(__name__)
 
@@ -94,19 +95,25 @@ def next_due() -> datetime | None:
     return min((at for at in (free, held) if at is not None), default=None)
 
 
-def accept(watch: Watch, *, by: Actor, why: str, now: datetime) -> Watch:
-    """Let a person pass a watch that needs a decision; raises Conflict when it does not, ValueError without words."""
+def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: bool = False) -> Watch:
+    """Let a person pass a watch that needs a decision; raises Conflict when it does not, ValueError without words.
+
+    `also_breached` is for a caller that rolls back nothing by itself any more: elsewhere a breach must not be accepted.
+    """
     if not why.strip():
         raise ValueError("say in a sentence why this release may stay")
     with transaction.atomic():
-        asked = Watch.objects.filter(pk=watch.pk, outcome=Watch.Outcome.NEEDS_DECISION, state=Watch.State.DECIDED)
+        watch.refresh_from_db()
+        old, open_to_accept = watch.outcome, ACCEPTABLE if also_breached else ACCEPTABLE[:1]
+        asked = Watch.objects.filter(pk=watch.pk, state=Watch.State.DECIDED).filter(
+            outcome=old, outcome__in=open_to_accept
+        )
         if asked.update(outcome=Watch.Outcome.PASSED, reason=why, decided_at=now, claimed_until=None) != 1:
             watch.refresh_from_db()
             stands = f"{watch.get_state_display()}, {watch.get_outcome_display()}"
             raise Conflict(f"watch {watch.pk} awaits no decision: it is {stands}")
-        old, new = Watch.Outcome.NEEDS_DECISION, Watch.Outcome.PASSED
         watch.refresh_from_db()
-        watch_store.tell_audit(watch, "watch.accepted", by=by, why=why, old=old, new=new, now=now)
+        watch_store.tell_audit(watch, "watch.accepted", by=by, why=why, old=old, new=watch.outcome, now=now)
     return watch
 
 

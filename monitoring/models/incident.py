@@ -25,6 +25,9 @@ class Incident(AboutSubject):
     title = models.CharField(max_length=200)
     summary = models.TextField(blank=True)
     runbook = models.SlugField(max_length=60, blank=True)
+    # who was told of the opening is told of the closing, also when its subject is gone
+    routes = models.JSONField(default=list, blank=True)
+    url = models.CharField(max_length=300, blank=True)
     opened_at = models.DateTimeField()
     respond_by = models.DateTimeField(null=True, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

@@ -103,10 +103,11 @@ def test_closing_needs_a_resolution():
         incidents.close(open_one(), resolution="", by=RITA, now=NOW)
 
 
-def test_closing_keeps_the_resolution_and_is_told():
+def test_closing_keeps_the_resolution_and_tells_whom_the_opening_told():
     incident = incidents.close(open_one(), resolution="index rebuilt", by=RITA, now=later(60))
     assert (incident.state, incident.resolution, incident.closed_by) == ("CLOSED", "index rebuilt", "Rita")
-    assert Notice.objects.filter(event="incident_closed").exists()
+    told = Notice.objects.filter(event="incident_closed")
+    assert sorted(told.values_list("channel", flat=True)) == ["console", "file"]
 
 
 def test_of_two_who_close_one_loses_and_nothing_of_his_stays():

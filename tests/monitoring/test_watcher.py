@@ -173,6 +173,26 @@ def test_a_second_acceptance_is_a_conflict():
         watcher.accept(watch, by=SYSTEM, why="fine", now=later(3))
 
 
+def test_a_breach_can_be_accepted_where_nothing_was_rolled_back_and_the_audit_says_so():
+    watch, target = open_watch(), Target()
+    target.p95 = 3000
+    run(watch, target, until=1)
+    watcher.accept(watch, by=RITA, why="known: the index is being built", now=later(3), also_breached=True)
+    entry = AuditEntry.objects.first()
+    assert (entry.action, entry.old, entry.new) == ("watch.accepted", "BREACHED", "PASSED")
+
+
+def test_a_breach_is_not_accepted_by_who_was_only_asked_about_an_unclear_window():
+    watch, target = open_watch(), Target()
+    target.queue = 2000
+    run(watch, target, until=1)
+    seen = Watch.objects.get(pk=watch.pk)
+    target.p95 = 3000
+    run(watch, target, until=6, start=5)
+    with pytest.raises(watcher.Conflict, match="breached"):
+        watcher.accept(seen, by=RITA, why="looks well", now=later(7))
+
+
 def test_closing_stops_the_looks_and_twice_is_once():
     watch = open_watch()
     watcher.close(watch, now=later(1))
