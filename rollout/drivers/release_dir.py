@@ -29,7 +29,7 @@ class ReleaseDir:
         partial = final.with_name(f".staging-{final.name}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        release.unpack_release(archive, partial)
+        release.unpack_release(release.inspect_release(archive), partial)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)

@@ -6,11 +6,13 @@ from rollout import scan
 from rollout.intent import Intent, Outcome
 from rollout.steps.frame import EvidenceLog, Frame, StepFailed, main
 
+LIMIT_BYTES = 2 * 1024**3
+
 
 def run(intent: Intent, frame: Frame) -> Outcome:
     """Scan every text file of the archive; findings name file, line and kind, never the secret."""
     log = EvidenceLog(frame, f"secret scan of release archive sha256 {intent.archive_sha256}")
-    findings = scan.scan_archive(Path(intent.archive))
+    findings = scan.scan_archive(Path(intent.archive), limit_bytes=LIMIT_BYTES)
     for finding in findings:
         log(f"{finding.path}:{finding.line}: {finding.kind}")
     if findings:
