@@ -40,7 +40,7 @@ class Policy:
     expires_s: int = 86400
     unmatched_author: UnmatchedAuthor = "refuse"
     last_approver_may_start: bool = True
-    starter_groups: tuple[str, ...] = ("deploy-operator",)
+    starter_groups: tuple[str, ...] = ("deploy-operator", "ops")
     barred_duties: tuple[str, ...] = DUTIES_THAT_BAR
 
     def __post_init__(self) -> None:

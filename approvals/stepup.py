@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest
 
 from monitoring import audit
+from monitoring.audit import Actor
 
 from .actors import about, actor_of
 from .models import StepUpGuard
@@ -41,24 +43,27 @@ def remember(request: HttpRequest, *, now: datetime) -> None:
 
 
 def confirm(request: HttpRequest, password: str, *, now: datetime) -> bool:
-    """Check the signed-in user's password and remember the moment; False when it is wrong or the tries are used up.
+    """Check the signed-in user's password and remember the moment; False when it is wrong or the tries are used up."""
+    user = get_user_model().objects.filter(pk=request.user.pk or 0, is_active=True).first()
+    right = user is not None and check(user, password, by=actor_of(request, user), now=now)
+    if right:
+        request.session.cycle_key()
+        remember(request, now=now)
+    return right
+
+
+def check(user: AbstractUser, password: str, *, by: Actor, now: datetime) -> bool:
+    """Check a user's password and audit the outcome, through whatever door; False when wrong or the tries are used up.
 
     A try is counted before the password is looked at, so that parallel guesses do not get past the limit.
     """
-    user = get_user_model().objects.filter(pk=request.user.pk or 0, is_active=True).first()
-    if user is None:
-        return False
     allowed = _take_try(user.pk, now)
     right = allowed and user.check_password(password)
     what = "confirmed" if right else "failed" if allowed else "throttled"
     with transaction.atomic():
         if right:
             StepUpGuard.objects.filter(user_id=user.pk).update(tries=0)
-        by, subject = actor_of(request, user), about(user)
-        audit.append(action=f"user.password_{what}", by=by, subject=subject, now=now)
-    if right:
-        request.session.cycle_key()
-        remember(request, now=now)
+        audit.append(action=f"user.password_{what}", by=by, subject=about(user), now=now)
     return right
 
 
