@@ -16,7 +16,7 @@ from approvals.models import Decision, SignOff
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
 from rollout import access, checklist, evidence, freezing, nudge, opening, states, transitions
-from rollout.models import Freeze, Rollout, Run, Target
+from rollout.models import Backup, Freeze, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.transitions import ConflictError
@@ -26,6 +26,7 @@ __all__ = ["ConflictError", "Refused"]
 
 def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
     """Start the validate run; when it passes, the manifest is frozen and the sign-off opened."""
+    _in_person(by)
     require(user, rollout.target, access.OWNERS | access.DECIDERS)
     lacking = checklist.missing(evidence.checklist(rollout), brought_only=True)
     if lacking:
@@ -76,6 +77,7 @@ def decide(
 
 def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
     """Queue the deploy run behind the target's lock; the sign-off is asked again in the transaction that begins it."""
+    _in_person(by)
     require(user, rollout.target, access.STARTERS | {access.OPS})
     changed = freezing.recheck(rollout, now=now)
     if changed:
@@ -92,6 +94,7 @@ def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
 
 def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Stop what is going on: before the first effect nothing was changed, after it the target is rolled back."""
+    _in_person(by)
     require(user, rollout.target, access.STOPPERS)
     _require_reason(why)
     run = rollout.runs.filter(state__in=[N.QUEUED, N.RUNNING]).order_by("-pk").first()
@@ -105,16 +108,22 @@ def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -
     nudge.run(run.pk)
 
 
-def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> Run:
-    """Bring the target back to the backup that was taken before the deploy; one person with a reason is enough."""
+def roll_back(
+    rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, backup: Backup | None = None
+) -> Run:
+    """Bring the target back to the backup that was taken before the deploy (or to a given one, verified by the caller).
+
+    One person with a reason is enough.
+    """
+    _in_person(by)
     require(user, rollout.target, access.STOPPERS)
     _require_reason(why)
     if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
         raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
-    if rollout.backup is None:
+    if backup is None and rollout.backup is None:
         raise Refused("There is no verified backup to go back to.")
     try:
-        run = opening.rollback_run(rollout, user=user, why=why, by=by, automatic=False, now=now)
+        run = opening.rollback_run(rollout, user=user, why=why, by=by, automatic=False, now=now, backup=backup)
     except IntegrityError:
         raise Refused(f"Another run holds {rollout.target}; wait for it, or abort it, first.")
     nudge.run(run.pk)
@@ -123,6 +132,7 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
 
 def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Let a release stay whose watch ended without a clear verdict."""
+    _in_person(by)
     require(user, rollout.target, access.STOPPERS)
     _require_reason(why)
     run = rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING).first()
@@ -137,6 +147,7 @@ def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
 
 def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Give up a rollout that has not begun."""
+    _in_person(by)
     require(user, rollout.target, access.OWNERS | access.STOPPERS)
     _require_reason(why)
     if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
@@ -149,6 +160,7 @@ def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
 
 def lock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Keep everybody from starting anything on a target, with a written reason."""
+    _in_person(by)
     require(user, target, access.STOPPERS)
     _require_reason(why)
     set_lock(target, locked=True, why=why, by=by, now=now)
@@ -156,6 +168,7 @@ def lock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> N
 
 def unlock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Let rollouts start on a target again; the reason says why it is safe."""
+    _in_person(by)
     require(user, target, access.STOPPERS)
     _require_reason(why)
     set_lock(target, locked=False, why=why, by=by, now=now)
@@ -220,6 +233,11 @@ def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -
         missing = ", ".join(ledger.standing(sign_off, now=now).missing)
         why = f"{decision.printed_name} {decision.get_kind_display()}; missing: {missing or 'nothing'}"
         transitions.tell(rollout, "decision_recorded", "info", why=why, by=by, now=now, key=f"decision-{decision.pk}", missing=missing)
+
+
+def _in_person(by: Actor) -> None:
+    if by.via == "api":
+        raise Refused("A token can never do this: sign in with a browser, or use the command in a shell.")
 
 
 def _require_reason(why: str) -> None:

@@ -36,7 +36,7 @@ def create_release(
     now: datetime,
 ) -> Release:
     """Create one immutable version of a component; raise Refused when it exists or a value is malformed."""
-    _require_owner(user, component)
+    require_owner(user, component)
     if not VERSION.fullmatch(version):
         raise Refused(f"{version[:80]!r} is no version: letters, digits and . + _ - are accepted, at most 60.")
     if not COMMIT.fullmatch(commit):
@@ -64,7 +64,7 @@ def create_release(
 
 def create_rollout(release: Release, target: Target, *, reason: str, user: User, by: Actor, now: datetime) -> Rollout:
     """Create the draft of a rollout; older ones for the target that have not begun are superseded by it."""
-    _require_owner(user, release.component)
+    require_owner(user, release.component)
     if target.component_id != release.component_id:
         raise Refused(f"{release} cannot go to {target}: that is another component.")
     if len(reason.strip()) < 5:
@@ -128,6 +128,7 @@ def _supersede_older(rollout: Rollout, *, by: Actor, now: datetime) -> None:
         transitions.move(one, R.SUPERSEDED, by=by, now=now, why=why, state_why=why, superseded_by=rollout, ended_at=now)
 
 
-def _require_owner(user: User, component: Component) -> None:
+def require_owner(user: User, component: Component) -> None:
+    """Raise PermissionDenied unless the user may bring releases and evidence of this component now."""
     if access.RELEASE_OWNER not in ledger.current_roles(user, component.name):
         raise PermissionDenied(f"This needs the role release-owner for {component.name}.")

@@ -49,7 +49,9 @@ def rollback_run(
             end_run(deploy, N.FAILED if automatic else N.CANCELLED, why=why, by=by, now=now)
         used = {"automatic_rollback_used": True} if automatic else {}
         transitions.move(rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used)
-        steps = plan.rollback(rollout.target.spec, rollout.previous_version)
+        restores = backup or rollout.backup
+        version = restores.release_version if restores else rollout.previous_version
+        steps = plan.rollback(rollout.target.spec, version)
         return _open(
             rollout,
             Run.Kind.ROLLBACK,
@@ -61,7 +63,7 @@ def rollback_run(
             automatic=automatic,
             reason=why,
             incident=incident,
-            restores=backup or rollout.backup,
+            restores=restores,
             epoch=next_epoch(rollout.target),
         )
 

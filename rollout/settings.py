@@ -155,5 +155,5 @@ LOGGING = {
     "loggers": {"django-q": {"level": "WARNING"}},
 }
 
-for directory in (GR_VAR, GR_RUN_DIR, GR_ARTIFACTS, FILE_UPLOAD_TEMP_DIR):
+for directory in (GR_VAR, GR_RUN_DIR, GR_ARTIFACTS, FILE_UPLOAD_TEMP_DIR, STATIC_ROOT):
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
