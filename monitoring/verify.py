@@ -146,9 +146,7 @@ def _person(digest: str, columns: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _same(column: str, shown: Any, hashed: Any) -> bool:
-    if column == "at":
-        return _moment(shown) == _moment(hashed)
-    return bool(shown == hashed)
+    return bool(shown == hashed) or (column == "at" and _moment(shown) == _moment(hashed))
 
 
 def _moment(value: Any) -> datetime:
