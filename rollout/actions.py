@@ -139,7 +139,7 @@ def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     if run is None or run.watch is None or not rollout.needs_decision:
         raise Refused("This rollout does not wait for a decision.")
     try:
-        watcher.accept(run.watch, by=by, why=why, now=now)
+        watcher.accept(run.watch, by=by, why=why, now=now, also_breached=rollout.automatic_rollback_used)
     except watcher.Conflict as lost:
         raise Refused(str(lost))
     nudge.run(run.pk)

@@ -29,6 +29,7 @@ GR_HTTP_ALLOW = env.list("GR_HTTP_ALLOW", default=[])
 GR_SLACK_WEBHOOK_URL = env("GR_SLACK_WEBHOOK_URL", default="")
 GR_TEAMS_WEBHOOK_URL = env("GR_TEAMS_WEBHOOK_URL", default="")
 GR_DISCORD_WEBHOOK_URL = env("GR_DISCORD_WEBHOOK_URL", default="")
+GR_WEBHOOK_SECRET = env("GR_WEBHOOK_SECRET", default="")
 GR_WEBHOOK_URL = env("GR_WEBHOOK_URL", default="")
 GR_EMAIL_TO = env.list("GR_EMAIL_TO", default=[])
 GR_NOTICE_FILE = GR_VAR / "notices.log"

@@ -9,20 +9,26 @@ from monitoring.audit import SYSTEM
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
 from rollout import endings, freezing, transitions
+from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
 from rollout.states import StepState as S
+from rollout.target import CURRENT
 from rollout.transitions import move
 
 
 def begin(run: Run, step: Step, *, now: datetime) -> None:
     """Open the watch and move the rollout to WATCHING, in one transaction."""
     rollout, target = run.rollout, run.target.spec
+    current = target.root_path / CURRENT
+    known = argv.values(target, current, rollout.release.version)
     spec = WatchSpec(
         subject=transitions.subject_of(rollout),
         base_url=target.base_url,
         profile=freezing.profile_of(rollout),
         started_at=now,
+        cwd=str(current),
+        env={f"GR_{key.upper()}": value for key, value in known.items()},
         routes=rollout.target.component.spec.routes,
         url=transitions.url_of(rollout),
     )

@@ -9,6 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.base import make_cast
+from tests.guardless import guardless_flush
+
+__all__ = ["guardless_flush"]
 
 REQUIRED = {word for word in os.environ.get("GR_TEST_REQUIRE", "").split(",") if word}
 
