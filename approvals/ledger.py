@@ -12,6 +12,7 @@ from monitoring import audit
 from monitoring.audit import Actor, Subject
 
 from . import people, rules
+from .meaning import signature
 from .models import Decision, SignOff
 from .policy import Policy
 from .proof import DOORS, Refused, check_digest, check_proof, check_seen
@@ -31,11 +32,6 @@ __all__ = [
     "supersede",
     "use",
 ]
-MEANINGS = {
-    Decision.Kind.APPROVE: "I have reviewed {label} with digest {digest} and approve it as {duty}.",
-    Decision.Kind.REJECT: "I have reviewed {label} with digest {digest} and reject it.",
-    Decision.Kind.REVOKE: "I take back my approval of {label} with digest {digest}.",
-}
 current_roles = people.current_roles
 members = people.members
 
@@ -100,30 +96,22 @@ def record(
         proved_at = check_proof(user, authenticated_at, by, now)
         check_digest(taken.manifest, taken.digest)
         check_seen(taken, digest_seen, now)
-        if kind == Decision.Kind.REJECT and not reason.strip():
-            raise Refused("A rejection needs a reason: say what has to change.")
-        member = _allowed(taken, user, kind, duty)
+        member = _allowed(taken, user, kind, duty, reason)
         decision = Decision.objects.create(
             sign_off=taken,
             seq=taken.version,
-            user_id=user.pk,
-            printed_name=member.name,
-            roles=sorted(member.roles),
-            kind=kind,
-            duty=duty,
-            digest=taken.digest,
-            meaning=MEANINGS[Decision.Kind(kind)].format(label=taken.subject_label, digest=taken.digest, duty=duty),
             reason=reason.strip(),
             method=method,
             authenticated_at=proved_at,
-            zone=people.zone(user.pk),
             diff_opened=diff_opened,
             at=now,
+            **signature(taken, member, kind, duty),
         )
         _settle(taken, kind, now)
         data = {"decision": decision.pk, "duty": duty, "method": method, "diff_opened": diff_opened}
-        action = Decision.Kind(kind).label
-        _tell(taken, action, by=by, why=decision.reason, old=old, new=taken.state, data=data, now=now)
+        _tell(
+            taken, decision.get_kind_display(), by=by, why=decision.reason, old=old, new=taken.state, data=data, now=now
+        )
     return decision
 
 
@@ -194,9 +182,11 @@ def _take(sign_off: SignOff) -> SignOff:
     return now
 
 
-def _allowed(sign_off: SignOff, user: AbstractUser, kind: str, duty: str) -> Member:
+def _allowed(sign_off: SignOff, user: AbstractUser, kind: str, duty: str, reason: str) -> Member:
     if kind not in Decision.Kind.values:
         raise Refused(f"{kind!r} is no decision: approve, reject or revoke.")
+    if kind == Decision.Kind.REJECT and not reason.strip():
+        raise Refused("A rejection needs a reason: say what has to change.")
     allowed, why = may_decide(sign_off, user, kind=kind, duty=duty)
     member = people.member(user.pk, sign_off.component)
     if not allowed or member is None:

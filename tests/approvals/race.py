@@ -6,6 +6,7 @@ Of its own, because threads need committed rows, and guard triggers refuse the f
 import json
 import sys
 import threading
+from collections.abc import Callable, Sequence
 
 import django
 from django.core.management import call_command
@@ -46,11 +47,7 @@ def _race(mode: str) -> dict[str, object]:
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=decide, args=(user,)) for user in chosen]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _together(decide, chosen)
     if mode == "everybody":
         world.decide(sign_off, operator)
     return {
@@ -61,6 +58,14 @@ def _race(mode: str) -> dict[str, object]:
         "refused": sorted(set(refused)),
         "state": SignOff.objects.get().state,
     }
+
+
+def _together(act: Callable[[object], None], people: Sequence[object]) -> None:
+    threads = [threading.Thread(target=act, args=(one,)) for one in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def test_a_decision_keeps_what_history_needs(sign_off: SignOff, cast: Cast) -> N
     assert decision.digest == DIGEST and decision.seq == 1
 
 
+def test_a_decision_without_a_chosen_duty_says_in_which_it_may_count(cast: Cast) -> None:
+    decision = decide(opened(cast["rita"], policy=Policy(requires_golden=True)), cast["mia"])
+    assert decision.meaning.endswith("and approve it as media-eng.")
+
+
 def test_each_move_is_audited_with_old_and_new_state(sign_off: SignOff, cast: Cast) -> None:
     complete(sign_off, cast)
     moves = AuditEntry.objects.filter(subject_id="7").order_by("seq").values_list("action", "old", "new")

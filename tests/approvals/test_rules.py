@@ -127,7 +127,8 @@ def test_one_rejection_outweighs_a_quorum() -> None:
 
 def test_it_expires_at_the_second() -> None:
     assert not judge(Policy(), FULL, PEOPLE, now=NOW + DAY - timedelta(seconds=1)).expired
-    assert judge(Policy(), FULL, PEOPLE, now=NOW + DAY).expired
+    late = judge(Policy(), FULL, PEOPLE, now=NOW + DAY)
+    assert late.expired and not late.complete
 
 
 def test_a_clock_that_jumped_back_revives_nothing() -> None:
@@ -193,6 +194,8 @@ def test_media_eng_alone_may_approve_as_approver_where_the_policy_allows_it() ->
     assert may_decide(GOLDEN, member(MIA, "media-eng"), **facts)[0]
     strict = Policy(requires_golden=True, golden_may_approve=False)
     assert not may_decide(strict, member(MIA, "media-eng"), **facts)[0]
+    assert not may_decide(GOLDEN, member(OLAF, "deploy-operator"), **facts)[0]
+    assert not may_decide(Policy(), member(MIA, "media-eng", "deploy-operator"), **facts)[0]
 
 
 @pytest.mark.parametrize(
