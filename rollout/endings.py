@@ -1,13 +1,14 @@
 """How runs end: finished, failed, aborted, refused, unknown; each one transaction with everything that follows from it."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
-from monitoring import audit, incidents, watcher
+from monitoring import incidents, watcher
 from monitoring.audit import SYSTEM, Actor
 from monitoring.models import Incident
-from rollout import actions, commands, evidence, freezing, nudge, opening, transitions
+from rollout import actions, backups, commands, evidence, freezing, nudge, opening, transitions
 from rollout.intent import Outcome
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
@@ -180,22 +181,8 @@ def _back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> 
     move(run.rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
 
 
-def _keep_backup(run: Run, facts: dict[str, object], now: datetime) -> None:
-    backup = Backup.objects.create(
-        target=run.target,
-        run=run,
-        kind=str(facts["kind"]),
-        path=str(facts["path"]),
-        sha256=str(facts["sha256"]),
-        size=int(str(facts["size"])),
-        members=int(str(facts["members"])),
-        rows=facts["rows"],
-        release_version=str(facts["release_version"]),
-        created_at=now,
-        verified_at=now,
-    )
-    data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size}
-    audit.append(action="backup.taken", by=SYSTEM, subject=transitions.subject_of(run.target), data=data, now=now)
+def _keep_backup(run: Run, facts: dict[str, Any], now: datetime) -> None:
+    backup = backups.register(run.target, facts, run=run, by=SYSTEM, now=now)
     if run.kind == Run.Kind.DEPLOY:
         Rollout.objects.filter(pk=run.rollout_id).update(backup=backup)
         run.rollout.backup = backup
