@@ -27,7 +27,7 @@ def guards_stand(
     return [
         Error(
             f"The trigger {name} is missing in database '{alias}': a decision could be edited unseen.",
-            hint="Run `manage.py migrate`: it creates the guard triggers again.",
+            hint="Run `manage.py migrate --skip-checks`: it creates the guard triggers again.",
             id="approvals.E001",
         )
         for alias in databases or []

@@ -1,22 +1,39 @@
 """Django settings: everything comes from the environment (or `.env`), each name is told in `.env.example`."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()  # NAME_FILE names a file that holds the value of NAME
+
+
+class Environment(environ.FileAwareEnv):
+    """Environment variables; NAME_FILE names a file that holds the value of NAME, without the newline at its end."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the value of a name as django-environ does, from a clean text."""
+        if f"{var}_FILE" in os.environ:
+            self.ENVIRON.files_cache[var] = Path(os.environ[f"{var}_FILE"]).read_text("utf-8").rstrip("\r\n")
+        return super().get_value(var, *args, **kwargs)
+
+
+env = Environment()
 env.read_env(BASE_DIR / ".env")
 
-SECRET_KEY = env("DJANGO_SECRET_KEY")
+SECRET_KEY = env("DJANGO_SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("DJANGO_SECRET_KEY is not set: run `python3 up.py` once, which writes .env, or set it.")
 DEBUG = env.bool("DJANGO_DEBUG", False)
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- Guarded Rollout -------------------------------------------------------------------------------------------------
-GR_VAR = Path(env("GR_VAR", default=str(BASE_DIR / "var"))).resolve()
-GR_BACKUPS = Path(env("GR_BACKUPS", default=str(BASE_DIR / "backups"))).resolve()
-GR_RUN_DIR = Path(env("GR_RUN_DIR", default=str(GR_VAR / "run"))).resolve()
+GR_VAR = (BASE_DIR / env("GR_VAR", default=str(BASE_DIR / "var"))).resolve()
+GR_BACKUPS = (BASE_DIR / env("GR_BACKUPS", default=str(BASE_DIR / "backups"))).resolve()
+GR_RUN_DIR = (BASE_DIR / env("GR_RUN_DIR", default=str(GR_VAR / "run"))).resolve()
 GR_ARTIFACTS = GR_VAR / "artifacts"
 GR_BASE_URL = env("GR_BASE_URL", default="http://localhost:8000").rstrip("/")
 GR_HOST_ID = env("GR_HOST_ID", default="local")
@@ -25,6 +42,7 @@ GR_STEP_UP_SECONDS = 300  # a decision needs the password entered within this ti
 GR_HTTPS = env.bool("GR_HTTPS", False)
 GR_GITHUB_TOKEN = env("GR_GITHUB_TOKEN", default="")
 GR_GITHUB_API_URL = env("GR_GITHUB_API_URL", default="https://api.github.com")
+GR_METRICS_TOKEN = env("GR_METRICS_TOKEN", default="")
 GR_HTTP_ALLOW = env.list("GR_HTTP_ALLOW", default=[])
 GR_SLACK_WEBHOOK_URL = env("GR_SLACK_WEBHOOK_URL", default="")
 GR_TEAMS_WEBHOOK_URL = env("GR_TEAMS_WEBHOOK_URL", default="")

@@ -4,6 +4,9 @@ import os
 import tempfile
 
 _VAR = tempfile.mkdtemp(prefix="gr-test-")
+# What a developer's .env says about the world outside must not reach a test.
+OUTWARD = "SLACK_WEBHOOK_URL TEAMS_WEBHOOK_URL DISCORD_WEBHOOK_URL WEBHOOK_URL WEBHOOK_SECRET EMAIL_TO GITHUB_TOKEN"
+os.environ.update({f"GR_{name}": "" for name in OUTWARD.split()})
 os.environ.update(
     DJANGO_SECRET_KEY="only-for-tests",
     GR_VAR=_VAR,

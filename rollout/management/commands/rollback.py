@@ -81,10 +81,8 @@ def rollout_to_undo(target: Target) -> Rollout:
         raise CommandError(f"nothing that this system did on {target} can be rolled back: no rollout changed it yet")
     rollout = shell.rollout_of(newest.rollout_id)
     if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
-        raise CommandError(
-            f"there is nothing to roll back: the newest rollout that changed {target} is number {rollout.pk} ({rollout}); "
-            f"it is {states.label(rollout.state)}"
-        )
+        newest_one = f"the newest rollout that changed {target} is number {rollout.pk} ({rollout})"
+        raise CommandError(f"there is nothing to roll back: {newest_one}; it is {states.label(rollout.state)}")
     return rollout
 
 
