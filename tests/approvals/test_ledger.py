@@ -35,6 +35,12 @@ def test_two_approvers_with_ops_and_an_operator_complete_it(sign_off: SignOff, c
     assert complete(sign_off, cast).state == "COMPLETE"
 
 
+def test_a_closing_time_stands_only_on_a_closed_one(sign_off: SignOff, cast: Cast) -> None:
+    assert complete(sign_off, cast).closed_at is None
+    ledger.supersede(sign_off, why="changed", by=actor(cast["rita"]), now=NOW)
+    assert sign_off.closed_at == NOW
+
+
 def test_two_approvers_without_the_operator_leave_it_open(sign_off: SignOff, cast: Cast) -> None:
     decide(sign_off, cast["ann"])
     decide(sign_off, cast["abe"])
