@@ -59,8 +59,9 @@ class _Teller:
 
     def look(self, run: Run) -> None:
         """Say what is new of a run."""
-        line = f"{run.kind} run {run.pk}: {states.label(run.state)} {run.reason}"
-        self._once(f"run {run.pk} {run.state}", line)
+        ended = run.state not in (N.QUEUED, N.RUNNING)
+        if not ended:
+            self._run(run)
         steps = list(run.steps.all())
         for step in steps:
             if step.state not in (S.PENDING, S.SKIPPED):
@@ -76,6 +77,12 @@ class _Teller:
         if run.rollout.needs_decision:
             why = f"A person has to decide (accept or roll back): {run.rollout.needs_decision}"
             self._once(f"decision {run.rollout.needs_decision}", why)
+        if ended:
+            self._run(run)
+
+    def _run(self, run: Run) -> None:
+        line = f"{run.kind} run {run.pk}: {states.label(run.state)} {run.reason}"
+        self._once(f"run {run.pk} {run.state}", line)
 
     def _once(self, key: str, line: str) -> None:
         if key not in self.told:
