@@ -154,6 +154,7 @@ def test_it_names_who_can_unblock_and_why_the_others_cannot() -> None:
 
 def test_it_tells_who_approved_and_lost_the_role() -> None:
     state = judge(Policy(), FULL, without(ANN, "auditor"))
+    assert state.counted == (ABE, OLAF)
     assert {one.user_id: why for one, why in state.cannot}[ANN].startswith("approved, but no longer holds")
 
 

@@ -33,7 +33,7 @@ def actions() -> list[str]:
 
 def test_the_right_password_counts_for_five_minutes(request_of_ann: HttpRequest) -> None:
     assert stepup.confirm(request_of_ann, PASSWORD, now=NOW)
-    assert stepup.authenticated_at(request_of_ann) == NOW
+    assert stepup.authenticated_at(request_of_ann) == NOW and actions() == ["user.password_confirmed"]
     assert stepup.is_recent(request_of_ann, now=NOW + 5 * MINUTE)
     assert not stepup.is_recent(request_of_ann, now=NOW + 5 * MINUTE + timedelta(seconds=1))
 
