@@ -5,6 +5,7 @@ What a draft is made of stands in `drafting`, what a manifest is frozen from in 
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -54,10 +55,12 @@ def decide(
     by: Actor,
     now: datetime,
 ) -> Decision:
-    """Record an approval, a rejection or a revocation over the digest that the person saw, and move the rollout with it."""
+    """Record an approval, rejection or revocation over the digest that the person saw, and move the rollout with it."""
     freezing.recheck(rollout, now=now)
     if rollout.sign_off is None or rollout.state not in (R.WAITING, R.APPROVED):
-        raise Refused(f"Nothing can be decided here: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip())
+        raise Refused(
+            f"Nothing can be decided here: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip()
+        )
     with transaction.atomic():
         decision = ledger.record(
             rollout.sign_off,
@@ -108,9 +111,7 @@ def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -
     nudge.run(run.pk)
 
 
-def roll_back(
-    rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, backup: Backup | None = None
-) -> Run:
+def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, backup: Backup | None = None) -> Run:
     """Bring the target back to the backup that was taken before the deploy (or to a given one, verified by the caller).
 
     One person with a reason is enough.
@@ -176,7 +177,11 @@ def unlock(target: Target, *, user: User, why: str, by: Actor, now: datetime) ->
 
 def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime) -> None:
     """Lock or unlock a target; raise Refused when it stands so already."""
-    values = {"lock_reason": why if locked else "", "locked_by": by.name if locked else "", "locked_at": now if locked else None}
+    values = {
+        "lock_reason": why if locked else "",
+        "locked_by": by.name if locked else "",
+        "locked_at": now if locked else None,
+    }
     with transaction.atomic():
         if Target.objects.filter(pk=target.pk, locked=not locked).update(locked=locked, **values) != 1:
             raise Refused(f"{target} is {'locked' if locked else 'not locked'} already.")
@@ -187,6 +192,11 @@ def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime
 
 def expire_due(now: datetime) -> None:
     """Close the sign-offs whose time is over, and the rollouts that waited for them."""
+    with transaction.atomic():
+        _expire(now)
+
+
+def _expire(now: datetime) -> None:
     for sign_off in ledger.expire_due(now):
         for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED]):
             why = "the sign-off was not complete, or not used, in time"
@@ -206,7 +216,9 @@ def require(user: User, target: Target, allowed: frozenset[str] | set[str]) -> N
     """Raise PermissionDenied, naming the roles that could, unless the user holds one of them for the component now."""
     if not ledger.current_roles(user, target.component.name) & allowed:
         roles = " or ".join(sorted(allowed))
-        raise PermissionDenied(f"This needs the role {roles} for {target.component.name}; {people.printed_name(user)} has none of them.")
+        raise PermissionDenied(
+            f"This needs the role {roles} for {target.component.name}; {people.printed_name(user)} has none of them."
+        )
 
 
 def require_free(target: Target, *, now: datetime) -> None:
@@ -227,12 +239,21 @@ def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -
     sign_off = SignOff.objects.get(pk=decision.sign_off_id)
     wanted = {"OPEN": R.WAITING, "COMPLETE": R.APPROVED, "REJECTED": R.REJECTED}[sign_off.state]
     if wanted != rollout.state:
-        ended = {"ended_at": now, "state_why": decision.reason} if wanted == R.REJECTED else {}
+        ended: dict[str, Any] = {"ended_at": now, "state_why": decision.reason} if wanted == R.REJECTED else {}
         transitions.move(rollout, wanted, by=by, now=now, why=decision.reason, **ended)
     else:
         missing = ", ".join(ledger.standing(sign_off, now=now).missing)
         why = f"{decision.printed_name} {decision.get_kind_display()}; missing: {missing or 'nothing'}"
-        transitions.tell(rollout, "decision_recorded", "info", why=why, by=by, now=now, key=f"decision-{decision.pk}", missing=missing)
+        transitions.tell(
+            rollout,
+            "decision_recorded",
+            "info",
+            why=why,
+            by=by,
+            now=now,
+            key=f"decision-{decision.pk}",
+            missing=missing,
+        )
 
 
 def _in_person(by: Actor) -> None:
