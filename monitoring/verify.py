@@ -54,13 +54,17 @@ class Result:
             self.problems.append(problem)
 
 
-def verify_entries(rows: Iterable[Row], *, anchors: Mapping[int, str] | None = None) -> Result:
+def verify_entries(
+    rows: Iterable[Row], *, anchors: Mapping[int, str] | None = None, after: tuple[int, str] = (0, GENESIS)
+) -> Result:
     """Check rows of (seq, body, prev, hash, columns), oldest first, and return what was found.
+
+    `after` is sequence number and hash of an entry that was verified before: the rows go on from it.
 
     `anchors` are heads known from outside (a notice's footer): seq -> hash. Without one, a tail that was cut off
     together with the head row cannot be seen.
     """
-    result, expected, prev = Result(), 1, GENESIS
+    result, expected, prev = Result(head=after[1]), after[0] + 1, after[1]
     waiting = dict(anchors or {})
     for seq, body, row_prev, row_hash, columns in rows:
         for problem in _entry(expected, prev, (seq, body, row_prev, row_hash, columns)):

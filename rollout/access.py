@@ -30,8 +30,36 @@ ROUTES: dict[str, frozenset[str]] = {
     "person": SIGNED_IN,
     # --- rollouts: the page, its fragments, its verbs
     # --- places: components, releases, evidence
+    "component_list": READERS,
+    "component": READERS,
+    "configuration_confirm": ADMINS,
+    "target_lock": STOPPERS,
+    "target_unlock": STOPPERS,
+    "release_new": OWNERS,
+    "release": READERS,
+    "artifact_upload": OWNERS,
+    "link_add": OWNERS,
+    "artifact": READERS,
+    "manifest": READERS,
+    "rollout_checklist_md": READERS,
     # --- after the fact: incidents, runbooks, history
+    "incident_list": READERS,
+    "incident": READERS,
+    "incident_note": RESPONDERS,
+    "incident_acknowledge": RESPONDERS,
+    "incident_severity": RESPONDERS,
+    "incident_close": RESPONDERS,
+    "attachment": READERS,
+    "notice_list": READERS,
+    "runbook_list": READERS,
+    "runbook": READERS,
+    "runbook_tick": RESPONDERS | DECIDERS,
+    "history": READERS,
+    "history_csv": READERS,
     # --- machines: health, metrics, the API
+    "healthz": ANYONE,
+    "readyz": ANYONE,
+    "metrics": ANYONE,
 }
 
 

@@ -3,7 +3,9 @@
 from functools import partial
 
 from django.db import transaction
+from django.utils import timezone
 from django_q.brokers import get_broker
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 
@@ -30,6 +32,14 @@ def sweep() -> None:
 def waiting() -> int:
     """Return how many messages nobody has taken yet."""
     return int(get_broker().queue_size())
+
+
+def oldest_s() -> float:
+    """Return how long (seconds) the oldest message waits that nobody has taken; 0 when none waits."""
+    now = timezone.now()
+    # a message that was taken carries the moment of its retry in `lock`, one that waits that of its arrival
+    first = OrmQ.objects.filter(lock__lte=now).order_by("lock").values_list("lock", flat=True).first()
+    return (now - first).total_seconds() if first else 0.0
 
 
 def _soon(task: str, *args: int) -> None:

@@ -10,7 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("approvals.urls")),
     # --- rollouts: the page, its fragments, its verbs
-    # --- places: components, releases, evidence
-    # --- after the fact: incidents, runbooks, history
-    # --- machines: health, metrics, the API
+    # --- places, after the fact, machines: components, releases, incidents, runbooks, history, health
+    path("", include("rollout.urls_places")),
+    # --- the API
 ]

@@ -1,0 +1,31 @@
+"""Addresses of the places, of what remains afterwards, and of what machines ask; who may use which stands in `access`."""
+
+from django.urls import include, path
+
+from rollout.views import components, evidence, health, history, releases, runbooks, targets
+
+urlpatterns = [
+    # --- places
+    path("components/", components.component_list, name="component_list"),
+    path("components/<slug:name>/", components.component_page, name="component"),
+    path("components/<slug:name>/releases/new/", releases.release_new, name="release_new"),
+    path("configurations/<int:pk>/confirm/", components.configuration_confirm, name="configuration_confirm"),
+    path("targets/<int:pk>/lock/", targets.target_lock, name="target_lock"),
+    path("targets/<int:pk>/unlock/", targets.target_unlock, name="target_unlock"),
+    path("releases/<int:pk>/", releases.release, name="release"),
+    path("releases/<int:pk>/artifacts/", evidence.artifact_upload, name="artifact_upload"),
+    path("releases/<int:pk>/links/", evidence.link_add, name="link_add"),
+    path("artifacts/<int:pk>/", evidence.artifact, name="artifact"),
+    path("rollouts/<int:pk>/manifest.json", evidence.manifest, name="manifest"),
+    # --- after the fact
+    path("", include("monitoring.urls")),
+    path("runbooks/", runbooks.runbook_list, name="runbook_list"),
+    path("runbooks/<slug:component>/<slug:slug>/", runbooks.runbook, name="runbook"),
+    path("runbooks/<int:pk>/tick/", runbooks.runbook_tick, name="runbook_tick"),
+    path("history/", history.history, name="history"),
+    path("history.csv", history.history_csv, name="history_csv"),
+    # --- machines
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+]

@@ -1,0 +1,185 @@
+"""Pages of components: what is deployed where, in which configuration, under which rules."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.db.models import Count, Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from approvals import people, stepup
+from rollout import access, component, loading, states
+from rollout.component import ComponentError
+from rollout.middleware import actor_of
+from rollout.models import Backup, Component, Configuration, Freeze, Release, Rollout, Target
+from rollout.views import words
+from rollout.views.forms_places import ReasonForm, label_of
+from rollout.views.refusals import sentences
+
+SHOWN_BACKUPS = 20
+SHOWN_RELEASES = 20
+GOING_ON = sorted(states.ACTIVE | states.OPEN)
+
+
+@require_GET
+def component_list(request: HttpRequest) -> HttpResponse:
+    """Show every component with its targets."""
+    targets = Target.objects.filter(retired=False).select_related("environment", "component")
+    components = Component.objects.prefetch_related(
+        Prefetch("targets", targets),
+        Prefetch("configurations", Configuration.objects.filter(state="PENDING"), to_attr="pending"),
+    )
+    busy = _going_on(Rollout.objects.all())
+    rows = [
+        {
+            "component": one,
+            "pending": one.pending,
+            "targets": [{"row": target, "rollout": busy.get(target.pk)} for target in one.targets.all()],
+        }
+        for one in components
+    ]
+    return render(request, "rollout/component_list.html", {"rows": rows})
+
+
+@require_GET
+def component_page(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one component whole."""
+    found = get_object_or_404(Component, name=name)
+    configurations = list(found.configurations.all()[:12])
+    live = next((one for one in configurations if one.state == Configuration.State.LIVE), None) or found.live
+    spec, problem = _parsed(live)
+    user: Any = request.user
+    roles = people.current_roles(user, name)
+    context = {
+        "component": found,
+        "spec": spec,
+        "problem": problem,
+        "live": live,
+        "pending": [_pending(one, user, roles) for one in configurations if one.state == Configuration.State.PENDING],
+        "past": [one for one in configurations if one.state == Configuration.State.PAST],
+        "targets": _targets(found, spec),
+        "backups": Backup.objects.filter(target__component=found).select_related("target__environment", "run")[
+            :SHOWN_BACKUPS
+        ],
+        "releases": _releases(found),
+        "runbooks": found.runbooks.filter(current=True),
+        "tokens": found.tokens.select_related("owner__person") if roles & (access.ADMINS | access.OWNERS) else None,
+        "can_lock": bool(roles & access.STOPPERS),
+        "can_release": bool(roles & access.OWNERS),
+        "reason_form": ReasonForm(auto_id=False),
+        **_in_words(spec),
+    }
+    return render(request, "rollout/component.html", context)
+
+
+@require_POST
+@sentences
+def configuration_confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a waiting configuration in force, or refuse it."""
+    waiting = get_object_or_404(Configuration.objects.select_related("component"), pk=pk)
+    now, user, accept = timezone.now(), request.user, request.POST.get("answer") == "confirm"
+    page = f"{reverse('component', args=[waiting.component.name])}#configuration"
+    if not stepup.is_recent(request, now=now):
+        purpose = (
+            f"You are about to decide over the configuration of {waiting.component.name}. Then press the button again."
+        )
+        return redirect(f"{reverse('confirm')}?{urlencode({'next': page, 'purpose': purpose})}")
+    if not isinstance(user, User):
+        return redirect("login")
+    loading.confirm(waiting, user=user, accept=accept, by=actor_of(request), now=now)
+    messages.success(
+        request,
+        "The configuration is in force." if accept else "The configuration was refused; the one before stays in force.",
+    )
+    return redirect(page)
+
+
+def _going_on(rollouts: QuerySet[Rollout]) -> dict[int, Rollout]:
+    """Return target id -> the newest rollout that has not ended."""
+    open_ones = (
+        rollouts.filter(state__in=GOING_ON)
+        .select_related("release", "release__component", "target__environment")
+        .order_by("pk")
+    )
+    return {one.target_id: one for one in open_ones}
+
+
+def _parsed(live: Configuration) -> tuple[component.Component | None, str]:
+    try:
+        return live.parsed(), ""
+    except ComponentError as error:
+        return None, str(error)
+
+
+def _pending(one: Configuration, user: User, roles: frozenset[str]) -> dict[str, Any]:
+    if access.ADMIN not in roles:
+        why = "An admin who did not load it has to confirm it."
+    elif user.get_username() == one.loaded_by:
+        why = "You loaded it, so another admin has to confirm it."
+    else:
+        why = ""
+    return {"row": one, "why_not": why, "lines": diff_lines(one.difference)}
+
+
+def diff_lines(text: str) -> list[tuple[str, str]]:
+    """Return the lines of a unified diff, each with what it is: add, del, hunk, file or same."""
+    return [(_kind(line), line) for line in text.splitlines()]
+
+
+def _kind(line: str) -> str:
+    if line.startswith(("+++", "---")):
+        return "file"
+    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "same")
+
+
+def _targets(found: Component, spec: component.Component | None) -> list[dict[str, Any]]:
+    rows = found.targets.filter(retired=False).select_related("environment", "component")
+    busy = _going_on(Rollout.objects.filter(target__component=found))
+    specs = {one.name: one for one in spec.environments} if spec else {}
+    freezes = list(Freeze.objects.filter(component=found, starts_at__lte=timezone.now(), ends_at__gt=timezone.now()))
+    return [
+        {
+            "row": row,
+            "rollout": busy.get(row.pk),
+            "spec": specs.get(row.environment.name),
+            "freeze": _freeze(row, freezes),
+        }
+        for row in rows
+    ]
+
+
+def _freeze(row: Target, freezes: Iterable[Freeze]) -> Freeze | None:
+    return next((one for one in freezes if one.environment_id in (None, row.environment_id)), None)
+
+
+def _releases(found: Component) -> QuerySet[Release]:
+    rows = found.releases.select_related("created_by__person", "component")
+    return rows.annotate(rollout_count=Count("rollouts", distinct=True))[:SHOWN_RELEASES]
+
+
+def _in_words(spec: component.Component | None) -> Mapping[str, Any]:
+    if spec is None:
+        return {}
+    profiles = {
+        one.profile.name: {
+            "profile": one.profile,
+            "says": words.profile_words(one.profile),
+            "gates": words.gates_words(one.profile),
+        }
+        for one in spec.environments
+    }
+    for one in spec.environments:
+        profiles[one.profile.name].setdefault("environments", []).append(one.name)  # type: ignore[attr-defined]
+    return {
+        "policy": words.policy_words(spec.policy),
+        "required": [label_of(kind) for kind in spec.evidence],
+        "routes": words.route_words(spec.routes),
+        "profiles": list(profiles.values()),
+        "owners": [(key.replace("_", " ").capitalize(), who) for key, who in spec.owners.items()],
+    }
