@@ -21,7 +21,9 @@ LABELS = {
     "branch_protection": "Branch protection: CI contexts and 2 approvals",
 }
 # What a person or CI brings, before the validate run makes the rest.
-BROUGHT = frozenset({"release_archive", "premerge_artifacts", "monitor_logs", "ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge"})
+BROUGHT = frozenset(
+    {"release_archive", "premerge_artifacts", "monitor_logs", "ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,4 @@ def build(required: Iterable[str], found: Mapping[str, Found]) -> tuple[Item, ..
 
 def missing(items: Iterable[Item], *, brought_only: bool = False) -> tuple[str, ...]:
     """Return the labels of the required lines that are not done."""
-    return tuple(
-        item.label for item in items if item.required and not item.done and (item.brought or not brought_only)
-    )
+    return tuple(item.label for item in items if item.required and not item.done and (item.brought or not brought_only))

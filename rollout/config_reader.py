@@ -81,7 +81,9 @@ class Table:
         """Refuse keys that nobody took: a misspelt key must not be ignored."""
         unknown = sorted(set(self.data) - self.taken)
         if unknown:
-            raise ComponentError(self._path(unknown[0]), f"no such key (known: {known or ', '.join(sorted(self.taken))})")
+            raise ComponentError(
+                self._path(unknown[0]), f"no such key (known: {known or ', '.join(sorted(self.taken))})"
+            )
 
     def _take(self, key: str, default: Any) -> Any:
         self.taken.add(key)

@@ -80,7 +80,9 @@ def create_rollout(release: Release, target: Target, *, reason: str, user: User,
             previous_version=target.live_version,
             created_at=now,
         )
-        audit.append(action="rollout.created", by=by, subject=transitions.subject_of(rollout), why=reason, new=R.DRAFT, now=now)
+        audit.append(
+            action="rollout.created", by=by, subject=transitions.subject_of(rollout), why=reason, new=R.DRAFT, now=now
+        )
         _supersede_older(rollout, by=by, now=now)
     return rollout
 
@@ -120,7 +122,9 @@ def recheck_release(release: Release, *, now: datetime) -> None:
 
 
 def _supersede_older(rollout: Rollout, *, by: Actor, now: datetime) -> None:
-    older = Rollout.objects.filter(target=rollout.target, state__in=[R.DRAFT, R.WAITING, R.APPROVED]).exclude(pk=rollout.pk)
+    older = Rollout.objects.filter(target=rollout.target, state__in=[R.DRAFT, R.WAITING, R.APPROVED]).exclude(
+        pk=rollout.pk
+    )
     for one in older:
         why = f"superseded by rollout {rollout.pk} ({rollout.release.version})"
         if one.sign_off is not None:

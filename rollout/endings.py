@@ -1,4 +1,4 @@
-"""How runs end: finished, failed, aborted, refused, unknown; each one transaction with everything that follows from it."""
+"""How runs end: finished, failed, aborted, refused, unknown; each one transaction with all that follows from it."""
 
 from datetime import datetime
 from typing import Any
@@ -49,7 +49,9 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.FAILED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
         step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=f"failed: {outcome.sentence}"[:300])
-        transitions.tell(run, "step_failed", "warning", why=why, by=SYSTEM, now=now, key=f"step-{step.pk}-{step.attempt}")
+        transitions.tell(
+            run, "step_failed", "warning", why=why, by=SYSTEM, now=now, key=f"step-{step.pk}-{step.attempt}"
+        )
         if run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         elif run.kind == Run.Kind.DEPLOY:
@@ -62,15 +64,15 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     rollout = run.rollout
     changed = opening.has_effects(rollout)
-    incident = open_incident(rollout, "P1" if changed else "P2", title=title, why=why, runbook="rollback" if changed else "incident", now=now)
+    incident = open_incident(
+        rollout, "P1" if changed else "P2", title=title, why=why, runbook="rollback" if changed else "incident", now=now
+    )
     Run.objects.filter(pk=run.pk).update(incident=incident)
     if not changed:
         opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
         move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
         return
-    rollback = opening.rollback_run(
-        rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident
-    )
+    rollback = opening.rollback_run(rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident)
     nudge.run(rollback.pk)
 
 
@@ -82,9 +84,13 @@ def aborted(run: Run, *, now: datetime) -> None:
         if run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif opening.has_effects(rollout):
-            incident = open_incident(rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now)
+            incident = open_incident(
+                rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
+            )
             close_watch(run, now=now)
-            rollback = opening.rollback_run(rollout, user=None, why=why, by=by, automatic=False, now=now, incident=incident)
+            rollback = opening.rollback_run(
+                rollout, user=None, why=why, by=by, automatic=False, now=now, incident=incident
+            )
             nudge.run(rollback.pk)
         else:
             opening.end_run(run, N.CANCELLED, why=why, by=by, now=now)
@@ -106,7 +112,9 @@ def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
         if run.kind == Run.Kind.VALIDATE:
             return
         move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{step.title}: {why}")
-        incident = open_incident(run.rollout, "P0", title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
+        incident = open_incident(
+            run.rollout, "P0", title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now
+        )
         Run.objects.filter(pk=run.pk).update(incident=incident)
 
 
@@ -142,7 +150,15 @@ def _validated(run: Run, now: datetime) -> None:
 
 def _deployed(run: Run, now: datetime) -> None:
     close_watch(run, now=now)
-    move(run.rollout, R.SUCCEEDED, by=SYSTEM, now=now, why="watched to the end without a breach", ended_at=now, needs_decision="")
+    move(
+        run.rollout,
+        R.SUCCEEDED,
+        by=SYSTEM,
+        now=now,
+        why="watched to the end without a breach",
+        ended_at=now,
+        needs_decision="",
+    )
 
 
 def _rolled_back(run: Run, now: datetime) -> None:

@@ -15,9 +15,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals import ledger
-from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import actions, commands, endings, freezing, nudge, opening, runner, transitions, watching
+from rollout import actions, commands, endings, freezing, nudge, opening, runner, watching
 from rollout.intent import Outcome
 from rollout.models import Effect, Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -83,7 +82,7 @@ def _begin(run: Run, now: datetime) -> bool:
 def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
     """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
     actions.require_free(run.target, now=now)
-    starter = User.objects.get(pk=run.started_by_id)
+    starter = User.objects.get(pk=run.started_by_id or 0)
     actions.require(starter, run.target, {"deploy-operator", "ops"})
     changed = freezing.changed(rollout)
     if changed:
@@ -103,7 +102,13 @@ def _start(run: Run, step: Step, now: datetime) -> None:
                 Effect.objects.create(step=step, attempt=step.attempt, what=step.title, intended_at=now)
         folder = commands.folder_of(step)
         commands.intent_of(run, step).write(folder)
-        lock.start(folder, commands.argv_of(step, folder), cwd=commands.HOME, env=commands.environment(), timeout_s=step.timeout_s)
+        lock.start(
+            folder,
+            commands.argv_of(step, folder),
+            cwd=commands.HOME,
+            env=commands.environment(),
+            timeout_s=step.timeout_s,
+        )
 
 
 def _settle(run: Run, step: Step, now: datetime) -> bool:
@@ -156,7 +161,11 @@ def _recover(run: Run, step: Step, *, started: bool, now: datetime) -> bool:
 
 
 def _how(ended: dict[str, object]) -> str:
-    for key, words in (("timed_out", "ended after its time-out"), ("cancelled", "ended because of an abort"), ("truncated", "printed too much")):
+    for key, words in (
+        ("timed_out", "ended after its time-out"),
+        ("cancelled", "ended because of an abort"),
+        ("truncated", "printed too much"),
+    ):
         if ended.get(key):
             return words
     return f"ended with exit code {ended.get('code')} and left no outcome {ended.get('error', '')}".strip()

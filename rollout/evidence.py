@@ -118,7 +118,9 @@ def release_checklist(release: Release) -> tuple[Item, ...]:
 def found(rollout: Rollout) -> dict[str, Found]:
     """Return the evidence that is there, by kind."""
     here = _of_release(rollout.release)
-    made = rollout.artifacts.filter(replaced_at=None).exclude(Q(kind__startswith="deploy-") | Q(kind__startswith="rollback-"))
+    made = rollout.artifacts.filter(replaced_at=None).exclude(
+        Q(kind__startswith="deploy-") | Q(kind__startswith="rollback-")
+    )
     here |= {artifact.kind: _of_artifact(artifact) for artifact in made}
     backup = Backup.objects.filter(run__rollout=rollout, run__kind=Run.Kind.VALIDATE, kind="backup").first()
     if backup is not None:
@@ -157,7 +159,9 @@ def _keep(chunks: Iterable[bytes]) -> storage.Stored:
     except storage.EmptyError:
         raise Refused("The file is empty; nothing was kept.")
     except storage.TooLargeError:
-        raise Refused(f"The file is larger than {settings.GR_UPLOAD_LIMIT} bytes (GR_UPLOAD_LIMIT_BYTES); nothing was kept.")
+        raise Refused(
+            f"The file is larger than {settings.GR_UPLOAD_LIMIT} bytes (GR_UPLOAD_LIMIT_BYTES); nothing was kept."
+        )
 
 
 def _check_kind(kind: str, known: Iterable[str]) -> None:
@@ -188,4 +192,6 @@ def _check_open(release: Release) -> None:
     busy = {states.RolloutState.QUEUED, *states.ACTIVE}
     holder = Rollout.objects.filter(release=release, state__in=busy).first()
     if holder is not None:
-        raise Refused(f"{release} is being deployed (rollout {holder.pk} is {states.label(holder.state)}); try again after it.")
+        raise Refused(
+            f"{release} is being deployed (rollout {holder.pk} is {states.label(holder.state)}); try again after it."
+        )

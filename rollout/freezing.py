@@ -1,4 +1,4 @@
-"""Freezes what is to be signed: gathers the facts of a rollout, builds its manifest, and sees when it no longer holds."""
+"""Freezes what is to be signed: gathers the facts of a rollout, builds its manifest, sees when it no longer holds."""
 
 import json
 from datetime import datetime
@@ -41,7 +41,15 @@ def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
             now=now,
         )
         transitions.move(
-            rollout, R.WAITING, by=by, now=now, why="validated", manifest=text, digest=digest, sign_off=sign_off, data={"digest": digest}
+            rollout,
+            R.WAITING,
+            by=by,
+            now=now,
+            why="validated",
+            manifest=text,
+            digest=digest,
+            sign_off=sign_off,
+            data={"digest": digest},
         )
 
 
@@ -66,7 +74,9 @@ def void(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> None:
         if rollout.sign_off is not None:
             ledger.supersede(rollout.sign_off, why=why, by=by, now=now)
         transitions.move(rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
-        transitions.tell(rollout, "signoff_void", "warning", why=why, by=by, now=now, key=f"{rollout.pk}-{rollout.version}")
+        transitions.tell(
+            rollout, "signoff_void", "warning", why=why, by=by, now=now, key=f"{rollout.pk}-{rollout.version}"
+        )
 
 
 def profile_of(rollout: Rollout) -> gates.GateProfile:
@@ -100,7 +110,8 @@ def _facts(rollout: Rollout) -> plan.Facts:
         target=rollout.target.spec,
         gates=profile_of(rollout).to_dict(),
         tuning=[
-            {"name": one.name, "before": one.before, "after": one.after, "looser": one.looser} for one in tuning_of(rollout)
+            {"name": one.name, "before": one.before, "after": one.after, "looser": one.looser}
+            for one in tuning_of(rollout)
         ],
         policy=spec.policy.to_dict(),
         evidence=[

@@ -1,4 +1,4 @@
-"""Loads a component.toml from the server's disk: validates, shows the difference, keeps the text, waits for a second admin."""
+"""Loads a component.toml from the server's disk: validates, shows the difference, waits for a second admin."""
 
 import difflib
 import hashlib
@@ -60,7 +60,13 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
             loaded_by=by.name,
             loaded_at=now,
         )
-        audit.append(action="configuration.loaded", by=by, subject=subject_of(row), data={"sha256": digest, "pending": pending}, now=now)
+        audit.append(
+            action="configuration.loaded",
+            by=by,
+            subject=subject_of(row),
+            data={"sha256": digest, "pending": pending},
+            now=now,
+        )
         if pending:
             _tell(made, by, now)
             return Loaded(configuration=made, state="pending", difference=difference)
@@ -80,7 +86,13 @@ def confirm(configuration: Configuration, *, user: User, accept: bool, by: Actor
         if waiting.update(confirmed_by=by.name, confirmed_at=now, state=Configuration.State.PAST) != 1:
             raise Refused("This configuration does not wait for a confirmation any more.")
         action = "configuration.confirmed" if accept else "configuration.refused"
-        audit.append(action=action, by=by, subject=subject_of(configuration.component), data={"sha256": configuration.sha256}, now=now)
+        audit.append(
+            action=action,
+            by=by,
+            subject=subject_of(configuration.component),
+            data={"sha256": configuration.sha256},
+            now=now,
+        )
         if accept:
             configuration.refresh_from_db()
             _put_in_force(configuration, _read_runbooks(Path(configuration.parsed().runbooks)), now)
@@ -105,19 +117,26 @@ def _read(path: Path) -> tuple[str, str]:
 def _read_runbooks(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise ComponentError("component.runbooks", f"a directory of *.md files, {folder} is none")
-    return {file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.md")) if file.stat().st_size <= RUNBOOK_LIMIT_BYTES}
+    return {
+        file.stem: file.read_text("utf-8")
+        for file in sorted(folder.glob("*.md"))
+        if file.stat().st_size <= RUNBOOK_LIMIT_BYTES
+    }
 
 
 def _difference(live: Configuration | None, text: str, gates_text: str) -> str:
     before = (live.text, live.gates_text) if live else ("", "")
     lines: list[str] = []
     for name, old, new in zip(("component.toml", "gates file"), before, (text, gates_text), strict=True):
-        lines += difflib.unified_diff(old.splitlines(), new.splitlines(), f"{name} (in force)", f"{name} (loaded)", lineterm="")
+        lines += difflib.unified_diff(
+            old.splitlines(), new.splitlines(), f"{name} (in force)", f"{name} (loaded)", lineterm=""
+        )
     return "\n".join(lines)
 
 
 def _is_weighty(old: component.Component, new: component.Component) -> bool:
-    """Say whether a change touches who decides, what bounds hold, or who is told; commands are signed with each manifest."""
+    """Say whether a change touches who decides, what bounds hold, or who is told; a manifest tells the commands."""
+
     def weight(spec: component.Component) -> object:
         profiles = {one.name: one.profile.to_dict() for one in spec.environments}
         return spec.policy, spec.evidence, spec.github, spec.routes, spec.requires_golden, profiles
@@ -126,7 +145,9 @@ def _is_weighty(old: component.Component, new: component.Component) -> bool:
 
 
 def _put_in_force(made: Configuration, runbooks: dict[str, str], now: datetime) -> None:
-    Configuration.objects.filter(component=made.component, state=Configuration.State.LIVE).update(state=Configuration.State.PAST)
+    Configuration.objects.filter(component=made.component, state=Configuration.State.LIVE).update(
+        state=Configuration.State.PAST
+    )
     Configuration.objects.filter(pk=made.pk).update(state=Configuration.State.LIVE)
     _refresh(made.component, made.parsed(), runbooks, now)
 
@@ -137,7 +158,9 @@ def _refresh(row: Component, spec: component.Component, runbooks: dict[str, str]
     for environment in spec.environments:
         place, _ = Environment.objects.get_or_create(name=environment.name)
         live = version_of(DRIVERS[environment.target.driver].live(environment.target))
-        Target.objects.update_or_create(component=row, environment=place, defaults={"live_version": live, "retired": False})
+        Target.objects.update_or_create(
+            component=row, environment=place, defaults={"live_version": live, "retired": False}
+        )
     names = [environment.name for environment in spec.environments]
     Target.objects.filter(component=row).exclude(environment__name__in=names).update(retired=True)
     for slug, text in runbooks.items():

@@ -1,6 +1,7 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -47,8 +48,10 @@ def rollback_run(
     with transaction.atomic():
         for deploy in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING):
             end_run(deploy, N.FAILED if automatic else N.CANCELLED, why=why, by=by, now=now)
-        used = {"automatic_rollback_used": True} if automatic else {}
-        transitions.move(rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used)
+        used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
+        transitions.move(
+            rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used
+        )
         restores = backup or rollout.backup
         version = restores.release_version if restores else rollout.previous_version
         steps = plan.rollback(rollout.target.spec, version)
@@ -72,7 +75,7 @@ def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
     """End a run: its running step counts as failed, the rest is skipped, its watch is closed by the caller."""
     for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING]):
         failed = step.state == S.RUNNING
-        changes = {"ended_at": now, "outcome": {"result": "failed", "sentence": why}} if failed else {}
+        changes: dict[str, Any] = {"ended_at": now, "outcome": {"result": "failed", "sentence": why}} if failed else {}
         transitions.move(step, S.FAILED if failed else S.SKIPPED, by=by, now=now, why=why, **changes)
     transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=why)
 
@@ -104,7 +107,14 @@ def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now:
             for number, step in enumerate(steps, start=1)
         )
         by = opener(run)
-        audit.append(action=f"run.{kind}.opened", by=by, subject=transitions.subject_of(run), new=run.state, why=run.reason, now=now)
+        audit.append(
+            action=f"run.{kind}.opened",
+            by=by,
+            subject=transitions.subject_of(run),
+            new=run.state,
+            why=run.reason,
+            now=now,
+        )
     return run
 
 
@@ -114,4 +124,3 @@ def opener(run: Run) -> Actor:
         return audit.SYSTEM
     via: audit.Via = "shell" if run.started_via == "shell" else "browser"
     return Actor(id=run.started_by.pk, name=run.started_by.get_username(), via=via)
-

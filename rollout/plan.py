@@ -89,7 +89,9 @@ def deploy(target: TargetSpec, version: str, release_dir: str) -> tuple[StepPlan
     return (
         StepPlan(kind="preflight", title="Health, disk space and archive checked", timeout_s=60),
         StepPlan(kind="backup", title="Fresh backup taken and read back whole", timeout_s=3600),
-        StepPlan(kind="dry_run", title="Dry run once more", params={"what": "deploy", "version": version}, timeout_s=900),
+        StepPlan(
+            kind="dry_run", title="Dry run once more", params={"what": "deploy", "version": version}, timeout_s=900
+        ),
         StepPlan(kind="stage", title=f"Stage {version} beside the live release", params=params, timeout_s=600),
         *changes,
         StepPlan(kind="check", title="Smoke tests on the live service", params={"command": "smoke", **live}),

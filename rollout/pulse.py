@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.db import close_old_connections
 from django.utils import timezone
@@ -15,7 +16,7 @@ from rollout.states import RunState as N
 from rollout.states import StepState as S
 
 TICK_S = 0.2
-# The same hint again only after this time (seconds): a message that was lost is replaced, one that waits is not doubled.
+# The same hint again only after this time (seconds): a lost message is replaced, one that waits is not doubled.
 AGAIN_S = 2.0
 LOOK_AGAIN_S = 1.0
 BEAT_S = 2.0
@@ -31,10 +32,16 @@ class Pulse:
 
     def tick(self, now: datetime) -> None:
         """Look once at everything that could be due."""
-        for run in Run.objects.filter(state__in=[N.QUEUED, N.RUNNING]).select_related("target__component", "target__environment"):
+        for run in Run.objects.filter(state__in=[N.QUEUED, N.RUNNING]).select_related(
+            "target__component", "target__environment"
+        ):
             why = _wants(run)
             if why:
-                self._hint(f"run-{run.pk}-{why}", lambda pk=run.pk: nudge.run(pk), again_s=LOOK_AGAIN_S if why == "look" else AGAIN_S)
+                self._hint(
+                    f"run-{run.pk}-{why}",
+                    partial(nudge.run, run.pk),
+                    again_s=LOOK_AGAIN_S if why == "look" else AGAIN_S,
+                )
         if _is_due(watcher.next_due(), now):
             self._hint("observe", nudge.observe, again_s=0.4)
         if _is_due(notices.next_due(now), now):
@@ -68,7 +75,9 @@ def _wants(run: Run) -> str:
     if step is None:
         return f"next-{run.version}-{run.steps.filter(state=S.PENDING).count()}"
     if step.kind == "watch":
-        decided = run.abort_requested or (run.watch is not None and run.watch.outcome and not run.rollout.needs_decision)
+        decided = run.abort_requested or (
+            run.watch is not None and run.watch.outcome and not run.rollout.needs_decision
+        )
         return f"watch-{run.watch.outcome if run.watch else ''}" if decided else ""
     if runner.read_exit(commands.folder_of(step)) is not None:
         return f"ended-{step.pk}-{step.attempt}"

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
+from monitoring.notices import Severity
 from rollout import states
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
@@ -21,7 +22,7 @@ Moved = Rollout | Run | Step
 KINDS: dict[type[models.Model], str] = {Rollout: "rollout", Run: "run", Step: "step"}
 
 # (kind, new state) -> (event, severity) of the notice that the move queues
-NOTICES = {
+NOTICES: dict[tuple[str, str], tuple[str, Severity]] = {
     ("rollout", R.WAITING): ("signoff_requested", "info"),
     ("rollout", R.APPROVED): ("signoff_complete", "info"),
     ("rollout", R.REJECTED): ("rollout_rejected", "warning"),
@@ -55,7 +56,7 @@ def move(
 ) -> None:
     """Move `obj` to a state, with its other columns `changes`, if nobody was faster.
 
-    Raises ConflictError when the row is no longer as `obj` was read, ValueError when the table of moves has no such move.
+    Raises ConflictError when the row is no longer as `obj` was read, ValueError when there is no such move.
     """
     kind, old = KINDS[type(obj)], obj.state
     if not states.allowed(kind, old, to):
@@ -78,12 +79,14 @@ def move(
         obj.state, obj.version = str(to), obj.version + 1
         for name, value in changes.items():
             setattr(obj, name, value)
-        event = NOTICES.get((kind, to))  # type: ignore[call-overload]
+        event = NOTICES.get((kind, to))
         if event:
             tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")
 
 
-def tell(obj: Moved, event: str, severity: Any, *, why: str, by: Actor, now: datetime, key: str, **more: str) -> None:
+def tell(
+    obj: Moved, event: str, severity: Severity, *, why: str, by: Actor, now: datetime, key: str, **more: str
+) -> None:
     """Queue the notices of an event, for the channels that the component's routes name."""
     rollout = rollout_of(obj)
     context = {
@@ -117,7 +120,11 @@ def subject_of(obj: Moved | Target) -> Subject:
         rollout = rollout_of(obj)
         target, kind, label = rollout.target, KINDS[type(obj)], str(obj)
     return Subject(
-        kind=kind, id=str(obj.pk), label=label[:200], component=target.component.name, environment=target.environment.name
+        kind=kind,
+        id=str(obj.pk),
+        label=label[:200],
+        component=target.component.name,
+        environment=target.environment.name,
     )
 
 

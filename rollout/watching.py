@@ -64,7 +64,16 @@ def _breach(run: Run, watch: Watch, now: datetime) -> None:
         return
     with transaction.atomic():
         endings.close_watch(run, now=now)
-        transitions.tell(run.rollout, "watch_breached", "critical", why=watch.reason, by=SYSTEM, now=now, key=f"watch-{watch.pk}", breach=watch.reason)
+        transitions.tell(
+            run.rollout,
+            "watch_breached",
+            "critical",
+            why=watch.reason,
+            by=SYSTEM,
+            now=now,
+            key=f"watch-{watch.pk}",
+            breach=watch.reason,
+        )
         endings.deploy_failed(run, why=watch.reason, title="Quality gate breached", now=now)
 
 
@@ -72,4 +81,12 @@ def _ask(rollout: Rollout, watch: Watch, now: datetime) -> None:
     with transaction.atomic():
         asked = Rollout.objects.filter(pk=rollout.pk, needs_decision="").update(needs_decision=watch.reason)
         if asked:
-            transitions.tell(rollout, "needs_decision", "critical", why=watch.reason, by=SYSTEM, now=now, key=f"decision-{rollout.pk}-{watch.pk}")
+            transitions.tell(
+                rollout,
+                "needs_decision",
+                "critical",
+                why=watch.reason,
+                by=SYSTEM,
+                now=now,
+                key=f"decision-{rollout.pk}-{watch.pk}",
+            )

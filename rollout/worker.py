@@ -21,7 +21,7 @@ _replace = Sentinel.reincarnate
 
 
 def run() -> int:
-    """Run the cluster until it is told to stop (TERM to this process only); return LEFT when one of its processes died."""
+    """Run the cluster until TERM comes (to this process only); return LEFT when one of its processes died."""
     if sys.platform.startswith("linux"):
         os.register_at_fork(after_in_child=_die_with_parent)
     Sentinel.reincarnate = _leave_or_replace

@@ -1,6 +1,5 @@
 """Numbered release directories behind a `current` symlink: stage, fsync, rename of the link."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -45,6 +44,6 @@ class ReleaseDir:
         new = root / f".{CURRENT}.new"
         new.unlink(missing_ok=True)
         new.symlink_to(release_dir)
-        os.replace(new, root / CURRENT)
+        new.replace(root / CURRENT)
         storage.sync_directory(root)
         log(f"current: {before or 'nothing'} -> {release_dir}")

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from rollout import component as configuration
+from rollout.target import TargetSpec
 
 
 class Component(models.Model):
@@ -104,7 +105,7 @@ class Target(models.Model):
         return f"{self.component.name}/{self.environment.name}"
 
     @property
-    def spec(self) -> configuration.TargetSpec:
+    def spec(self) -> TargetSpec:
         """Return how this target is changed, from the configuration in force."""
         return self.component.spec.target(self.environment.name)
 

@@ -13,7 +13,7 @@ from rollout.drivers.base import DriverError
 from rollout.intent import PROGRESS, Intent, Outcome
 
 
-class StepFailed(RuntimeError):  # noqa: N818 - it is an answer, not an error
+class StepFailed(RuntimeError):
     """The step says no; the sentence is what an operator reads."""
 
 

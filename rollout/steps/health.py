@@ -37,6 +37,8 @@ def require_consecutive(target: TargetSpec, frame: Frame, *, patience_s: float) 
         frame.log(f"health check: {problem or 'OK'} ({row} of {CONSECUTIVE} in a row)")
         frame.progress(row * 100 // CONSECUTIVE)
         if problem and time.monotonic() > deadline:
-            raise StepFailed(f"{target.name} did not answer {CONSECUTIVE} checks in a row within {patience_s:.0f} s: {problem}")
+            raise StepFailed(
+                f"{target.name} did not answer {CONSECUTIVE} checks in a row within {patience_s:.0f} s: {problem}"
+            )
         if row < CONSECUTIVE:
             time.sleep(PAUSE_S)

@@ -22,7 +22,9 @@ def run(intent: Intent, frame: Frame) -> Outcome:
             "Take it out of the release, and change the secret: it has been seen."
         )
     log("no committed webhook or key found")
-    return Outcome(result="ok", sentence="no committed webhook or key found", evidence={"secret_scan": log.keep("secret-scan.log")})
+    return Outcome(
+        result="ok", sentence="no committed webhook or key found", evidence={"secret_scan": log.keep("secret-scan.log")}
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollout.archive import restore
+from rollout.archive import reader, restore
 from rollout.drivers import DRIVERS, argv
 from rollout.drivers.base import Log, version_of
 from rollout.drivers.ports import spare_port
@@ -49,7 +49,7 @@ def restored(intent: Intent, log: Log) -> Iterator[Place]:
     root = Path(intent.scratch) / intent.token
     shutil.rmtree(root, ignore_errors=True)
     try:
-        proof = restore.rehearse_into(Path(intent.backup), root, log=log, progress=lambda percent: None)
+        proof = restore.rehearse_into(Path(intent.backup), root, log=log, progress=reader.quiet)
         if not proof.equal:
             raise StepFailed(f"the restored copy differs from the backup in {len(proof.differences)} file(s)")
         log(f"restored into a scratch place: {len(proof.files)} files equal by sha256")
