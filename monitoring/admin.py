@@ -16,7 +16,18 @@ else:
 
 
 class ReadOnlyMixin:
-    """Refuses to add, change or delete: these rows are written by the verbs of the room, which audit what they do."""
+    """Refuses to add, change or delete: these rows are written by the verbs of the room, which audit what they do.
+
+    Reading is for whoever the access table lets into the admin: no permission row has to be given out for it.
+    """
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to staff."""
+        return request.user.is_active and request.user.is_staff
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let staff read."""
+        return request.user.is_active and request.user.is_staff
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody adds a row by hand."""

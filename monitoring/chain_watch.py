@@ -1,4 +1,4 @@
-"""Verifies the audit chain piece by piece and remembers in this process how far it holds, so that a page can say so fast."""
+"""Verifies the audit chain piece by piece, and remembers in this process how far it holds: a page must say so fast."""
 
 import threading
 import time

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -11,7 +10,6 @@ from django.db.models import Count, Q, QuerySet
 from django.forms import Form
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,7 +17,6 @@ from . import audit, incident_page, incidents, storage
 from .audit import Actor
 from .forms import CloseForm, IncidentFilter, NoteForm, NoticeFilter, SeverityForm
 from .models import Attachment, Incident, Notice
-from .routes import Route
 
 SIZES = (25, 50, 100)
 FORMS: dict[str, type[Form]] = {"note": NoteForm, "severity": SeverityForm, "close": CloseForm}
@@ -86,15 +83,7 @@ def incident_close(request: HttpRequest, pk: int) -> HttpResponse:
     """Close an incident, and tell the channels that were told of its opening."""
 
     def close(found: Incident, values: dict[str, Any]) -> None:
-        url = f"{settings.GR_BASE_URL}{reverse('incident', args=[found.pk])}"
-        incidents.close(
-            found,
-            resolution=values["resolution"],
-            by=_actor(request),
-            routes=_told_of(found),
-            url=url,
-            now=timezone.now(),
-        )
+        incidents.close(found, resolution=values["resolution"], by=_actor(request), now=timezone.now())
 
     return _do(request, pk, "close", close, "The incident is closed.")
 
@@ -171,12 +160,6 @@ def _filtered(form: Form, rows: QuerySet[Any], keys: tuple[str, ...]) -> QuerySe
 def _page(request: HttpRequest, rows: QuerySet[Any]) -> Any:
     size = request.GET.get("size", "")
     return Paginator(rows, int(size) if size in map(str, SIZES) else SIZES[0]).get_page(request.GET.get("page"))
-
-
-def _told_of(found: Incident) -> list[Route]:
-    """Return the channels that were told of the opening: they are told of the end too."""
-    opened = Notice.objects.filter(subject_kind="incident", subject_id=str(found.pk), event="incident_opened")
-    return [Route(channel=channel) for channel in opened.order_by("pk").values_list("channel", flat=True)]
 
 
 def _actor(request: HttpRequest) -> Actor:

@@ -1,4 +1,4 @@
-"""Addresses of the places, of what remains afterwards, and of what machines ask; who may use which stands in `access`."""
+"""Addresses of the places, of what remains afterwards, and of what machines ask; who may use them: `access`."""
 
 from django.urls import include, path
 

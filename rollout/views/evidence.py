@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -100,7 +99,7 @@ def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _sealed(response)
 
 
-def _sidecar_text(sidecar: UploadedFile) -> str:
+def _sidecar_text(sidecar: Any) -> str:
     if (sidecar.size or 0) > evidence.SIDECAR_LIMIT_BYTES:
         raise Refused(f"The .sha256 file is larger than {evidence.SIDECAR_LIMIT_BYTES} bytes; is it really one?")
     text = sidecar.read().decode("utf-8", "replace")

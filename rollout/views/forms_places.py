@@ -53,7 +53,7 @@ class ReleaseForm(forms.Form):
                 "placeholder": "9fceb02… Rita <rita@example.com> Add the average colour",
             }
         ),
-        help_text="One a line, as git log --format='%H %an <%ae> %s' prints them. Authors cannot approve their own change.",
+        help_text="One a line, as git log --format='%H %an <%ae> %s' prints them. Authors cannot approve.",
     )
     notes = forms.CharField(
         required=False,

@@ -51,7 +51,7 @@ class HistoryForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, model in (("component", Component), ("environment", Environment)):
-            names = model.objects.values_list("name", flat=True)  # type: ignore[attr-defined]
+            names = model.objects.values_list("name", flat=True)
             self.fields[name].widget = forms.Select(choices=[("", "all"), *((one, one) for one in names)])
 
 
@@ -127,7 +127,7 @@ def _chosen(form: HistoryForm) -> QuerySet[AuditEntry]:
 
 
 def _page(entries: QuerySet[AuditEntry], request: HttpRequest) -> tuple[list[AuditEntry], str, str]:
-    """Return one page, and the queries of the older and the newer one; by sequence number, so that it does not shift."""
+    """Return one page and the queries of its neighbours; by sequence number, so that a page does not shift."""
     before, after = _number(request, "before"), _number(request, "after")
     if after:
         rows = list(entries.filter(seq__gt=after).order_by("seq")[: PAGE + 1])
