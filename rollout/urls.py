@@ -10,6 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("approvals.urls")),
     # --- rollouts: the page, its fragments, its verbs
+    path("", include("rollout.urls_rollouts")),
     # --- places, after the fact, machines: components, releases, incidents, runbooks, history, health
     path("", include("rollout.urls_places")),
     # --- the API

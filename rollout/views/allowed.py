@@ -1,0 +1,78 @@
+"""Which buttons a page offers to whom, by the same rules that `actions` asks again in the transaction that acts; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rollout import access, states
+from rollout.models import Rollout, Run
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+
+BEFORE_START = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
+# Here a stopper's forms are put on the page even while their button is not: it may appear while he looks.
+MAY_STOP = frozenset(
+    {R.VALIDATING, R.QUEUED, R.RUNNING, R.WATCHING, R.ROLLING_BACK, R.UNKNOWN, R.NOT_RESTORED, R.SUCCEEDED}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verbs:
+    """What this person may do to this rollout now."""
+
+    submit: bool = False
+    tune: bool = False
+    start: bool = False
+    abort: bool = False
+    roll_back: bool = False
+    accept: bool = False
+    cancel: bool = False
+    review: bool = False
+    stopper: bool = False
+    may_stop: bool = False
+
+
+def verbs(
+    rollout: Rollout,
+    runs: Sequence[Run],
+    *,
+    roles: frozenset[str],
+    username: str,
+    may_start: bool,
+    changed: bool,
+) -> Verbs:
+    """Return what somebody with these roles for the component may do now; `changed` says that there is something to undo."""
+    state, stopper = R(rollout.state), bool(roles & access.STOPPERS)
+    early = state in BEFORE_START
+    return Verbs(
+        submit=state == R.DRAFT and bool(roles & (access.OWNERS | access.DECIDERS)),
+        tune=early and bool(roles & (access.OWNERS | access.STOPPERS | access.DECIDERS)),
+        start=state == R.APPROVED and may_start,
+        abort=stopper and state != R.WATCHING and _abortable(runs),
+        roll_back=stopper and can_roll_back(rollout, changed=changed),
+        accept=stopper and state == R.WATCHING and bool(rollout.needs_decision),
+        cancel=early and bool(roles & (access.OWNERS | access.STOPPERS)),
+        review=to_review(runs, username) is not None and bool(roles & (access.RESPONDERS | access.DECIDERS)),
+        stopper=stopper,
+        may_stop=stopper and state in MAY_STOP,
+    )
+
+
+def can_roll_back(rollout: Rollout, *, changed: bool) -> bool:
+    """Say whether a rollback has something to undo, and would not undo a later release with it."""
+    if rollout.state not in states.ROLLBACK_FROM or rollout.backup_id is None or not changed:
+        return False
+    return rollout.state != R.SUCCEEDED or rollout.target.live_version == rollout.release.version
+
+
+def to_review(runs: Sequence[Run], username: str) -> Run | None:
+    """Return the ended rollback run that another person still has to review, unless this one started it."""
+    for run in reversed(runs):
+        if run.kind == Run.Kind.ROLLBACK and run.state in states.RUN_FINAL and run.reviewed_at is None:
+            own = run.started_by is not None and run.started_by.get_username() == username
+            return None if own else run
+    return None
+
+
+def _abortable(runs: Sequence[Run]) -> bool:
+    open_runs = [run for run in runs if run.state in (N.QUEUED, N.RUNNING)]
+    return bool(open_runs) and open_runs[-1].kind != Run.Kind.ROLLBACK and not open_runs[-1].abort_requested

@@ -1,0 +1,121 @@
+"""The timeline of one rollout, from the audit entries about it, its runs and its steps; and the notices it caused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from monitoring.models import AuditEntry, Incident, Notice
+from rollout.models import Rollout, Run
+
+CAP = 200
+SHORT = 12
+TITLES = {
+    "rollout.created": "Draft made",
+    "rollout.tuned": "Monitoring accepted or tuned",
+    "rollout.validating": "Submitted: validate run begins",
+    "rollout.waiting": "Manifest frozen; sign-off asked",
+    "rollout.approved": "All signatures are there",
+    "rollout.queued": "Start clicked; waits for the target",
+    "rollout.running": "Deploy begins",
+    "rollout.watching": "Deployed; the watch begins",
+    "rollout.succeeded": "Watched to the end: succeeded",
+    "rollout.rolling_back": "Rollback begins",
+    "rollout.rolled_back": "Rolled back, proved and healthy",
+    "rollout.draft": "Back to draft",
+    "sign_off.opened": "Sign-off opened",
+    "sign_off.approved": "Approved",
+    "sign_off.rejected": "Rejected",
+    "sign_off.revoked": "Took back an approval",
+    "sign_off.superseded": "Sign-off void",
+    "sign_off.expired": "Sign-off expired",
+    "sign_off.used": "Sign-off checked again and used",
+    "run.abort_requested": "Abort asked for",
+    "run.reviewed": "Rollback reviewed",
+    "run.validate.opened": "Validate run queued",
+    "run.deploy.opened": "Deploy run queued",
+    "run.rollback.opened": "Rollback run opened",
+    "watch.opened": "Watch opened",
+    "watch.extended": "Watch extended",
+    "watch.passed": "Watch passed",
+    "watch.breached": "A gate breached",
+    "watch.needs_decision": "The watch needs a decision",
+    "watch.accepted": "Accepted by a person",
+    "watch.closed": "Watch closed",
+    "incident.opened": "Incident opened",
+    "incident.closed": "Incident closed",
+}
+LOOKS = {
+    "sign_off.approved": "APPROVE",
+    "sign_off.rejected": "REJECT",
+    "sign_off.revoked": "REVOKE",
+    "watch.passed": "PASSING",
+    "watch.breached": "FAILING",
+    "run.abort_requested": "ABORTED",
+    "run.reviewed": "VERIFIED",
+    "incident.opened": "P1",
+}
+# Said by another entry of the same transaction already, or only of interest to the engine.
+SILENT = ("step.running", "step.pending", "step.skipped", "run.running")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the timeline."""
+
+    at: datetime
+    title: str
+    who: str
+    via: str
+    text: str
+    state: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The newest lines, and the older ones that are folded; `cut` says that even older ones stand in the history only."""
+
+    newest: tuple[Entry, ...]
+    older: tuple[Entry, ...]
+    cut: bool
+
+
+def timeline(rollout: Rollout, runs: Sequence[Run], incidents: Sequence[Incident]) -> Timeline:
+    """Return the timeline of a rollout, newest first, in one query."""
+    about = Q(subject_kind="rollout", subject_id=str(rollout.pk))
+    about |= Q(subject_kind="run", subject_id__in=[str(run.pk) for run in runs])
+    about |= Q(subject_kind="step", subject_id__in=[str(step.pk) for run in runs for step in run.steps.all()])
+    about |= Q(subject_kind="incident", subject_id__in=[str(one.pk) for one in incidents])
+    rows = list(AuditEntry.objects.filter(about).exclude(action__in=SILENT).order_by("-seq")[: CAP + 1])
+    entries = tuple(_entry(row) for row in rows[:CAP])
+    return Timeline(newest=entries[:SHORT], older=entries[SHORT:], cut=len(rows) > CAP)
+
+
+def notices(rollout: Rollout, incidents: Sequence[Incident]) -> list[Notice]:
+    """Return the newest notices about a rollout and its incidents, with each attempt, in two queries."""
+    about = Q(subject_kind="rollout", subject_id=str(rollout.pk))
+    about |= Q(subject_kind="incident", subject_id__in=[str(one.pk) for one in incidents])
+    return list(Notice.objects.filter(about).prefetch_related("attempt_set").order_by("-pk")[:60])
+
+
+def _entry(row: AuditEntry) -> Entry:
+    kind, _, what = row.action.partition(".")
+    return Entry(
+        at=row.at,
+        title=_title(row, kind, what),
+        who=row.actor_name or "(erased)",
+        via=row.via,
+        text=row.why,
+        state=LOOKS.get(row.action) or row.new or what.upper(),
+        sha256=row.hash,
+    )
+
+
+def _title(row: AuditEntry, kind: str, what: str) -> str:
+    if kind == "step":
+        return f"{row.subject_label.partition(' (')[0]}: {what.replace('_', ' ')}"
+    if kind == "run" and row.action not in TITLES:
+        return f"{row.subject_label.partition(' of ')[0].capitalize()}: {what.replace('_', ' ')}"
+    return TITLES.get(row.action) or row.action.replace(".", " ").replace("_", " ").capitalize()

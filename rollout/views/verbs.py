@@ -1,0 +1,173 @@
+"""What a person does to a rollout with a button: parse, prove who it is where that is asked, call the action, go back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from approvals import stepup
+from rollout import actions, drafting, reviewing
+from rollout.forms import ReasonForm, StartForm
+from rollout.middleware import actor_of
+from rollout.views.page import Page, decision_form, full_context, page_of, reason_form, tune_form
+from rollout.views.refusals import sentences
+
+UNPROCESSABLE = 422
+
+
+@require_POST
+@sentences
+def rollout_submit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Start the validate run."""
+    page = page_of(request, pk)
+    actions.submit(page.rollout, **_who(request))
+    messages.success(request, "Submitted: the validate run proves it without changing anything.")
+    return redirect("rollout", pk)
+
+
+@require_POST
+@sentences
+def rollout_tune(request: HttpRequest, pk: int) -> HttpResponse:
+    """Accept or tune the monitoring."""
+    page = page_of(request, pk)
+    form = tune_form(page, request.POST)
+    if not form.is_valid():
+        return _again(page, "tune", form)
+    parts = drafting.tune(page.rollout, changes=form.changes, accepted=form.cleaned_data["accepted"], **_who(request))
+    if parts:
+        messages.warning(
+            request, f"Saved. The sign-offs are void, because it changes what is signed: {', '.join(parts)}."
+        )
+    else:
+        messages.success(
+            request, "Saved. Whoever tunes gates cannot approve this rollout." if form.changes else "Saved."
+        )
+    return redirect("rollout", pk)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Approve, reject or take back, over the digest that the person saw."""
+    page = page_of(request, pk)
+    form = decision_form(page, request.POST)
+    if not form.is_valid() or not _proved(page, form):
+        return _again(page, "decide", form)
+    values = form.cleaned_data
+    decision = actions.decide(
+        page.rollout,
+        kind=values["kind"],
+        duty=values["duty"] if values["kind"] == "APPROVE" else "",
+        digest_seen=values["digest"],
+        reason=values["reason"],
+        authenticated_at=stepup.authenticated_at(request),
+        diff_opened=values["diff_opened"] == "1",
+        **_who(request),
+    )
+    messages.success(
+        request, f"Recorded under your name: {decision.get_kind_display()}. It binds digest {decision.digest[:12]}."
+    )
+    return redirect("rollout", pk)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_start(request: HttpRequest, pk: int) -> HttpResponse:
+    """Queue the deploy run."""
+    page = page_of(request, pk)
+    form = StartForm(request.POST, stale=page.stale)
+    if not form.is_valid() or not _proved(page, form):
+        return _again(page, "start", form)
+    actions.start(page.rollout, **_who(request))
+    messages.success(request, "Started. This page follows it.")
+    return redirect("rollout", pk)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_abort(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop what is going on."""
+    return _with_reason(
+        request, pk, "abort", actions.abort, "Abort asked for: it takes effect when the step that runs has ended."
+    )
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_rollback(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go back to the backup that was taken before the deploy."""
+    return _with_reason(request, pk, "rollback", actions.roll_back, "Rolling back. This page follows it.")
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a release stay whose watch ended without a clear verdict."""
+    return _with_reason(request, pk, "accept", actions.accept, "Accepted: the release stays.")
+
+
+@require_POST
+@sentences
+def rollout_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give up a rollout that has not begun."""
+    return _with_reason(request, pk, "cancel", actions.cancel, "Cancelled. Nothing was changed.")
+
+
+@require_POST
+@sentences
+def rollout_review(request: HttpRequest, pk: int) -> HttpResponse:
+    """Review a rollback after the fact."""
+
+    def review(rollout: Any, *, why: str, **who: Any) -> None:
+        reviewing.review(rollout, note=why, **who)
+
+    return _with_reason(request, pk, "review", review, "Review recorded under your name.")
+
+
+def _with_reason(request: HttpRequest, pk: int, name: str, act: Callable[..., Any], done: str) -> HttpResponse:
+    page = page_of(request, pk)
+    form: ReasonForm = reason_form(page, name, request.POST)
+    if not form.is_valid() or not _proved(page, form):
+        return _again(page, name, form)
+    act(page.rollout, why=form.cleaned_data["why"], **_who(request))
+    messages.success(request, done)
+    return redirect("rollout", pk)
+
+
+def _who(request: HttpRequest) -> dict[str, Any]:
+    user: User = request.user  # type: ignore[assignment]
+    return {"user": user, "by": actor_of(request), "now": timezone.now()}
+
+
+def _proved(page: Page, form: Form) -> bool:
+    """Check the password that came with the form, where the last proof is too old; say on the form when it is wrong."""
+    if "password" not in form.fields:
+        return True
+    now = timezone.now()
+    if stepup.confirm(page.request, form.cleaned_data["password"], now=now):
+        return True
+    until = stepup.wait_until(page.request.user.pk or 0, now=now)
+    if until is not None:
+        form.add_error("password", f"Too many wrong passwords. Try again after {timezone.localtime(until):%H:%M}.")
+    else:
+        form.add_error("password", "This is not your password. Nothing was done; what you typed is kept.")
+    return False
+
+
+def _again(page: Page, name: str, form: Form) -> HttpResponse:
+    """Show the page again with the form that was refused, and what was typed in it."""
+    fresh = page_of(page.request, page.rollout.pk)
+    context = full_context(fresh, {name: form})
+    return render(page.request, "rollout/rollout.html", context, status=UNPROCESSABLE)
