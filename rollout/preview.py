@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rollout import freezing
 from rollout.archive import dump
+from rollout.archive.errors import BackupError
 from rollout.models import Rollout
 
 
@@ -46,7 +47,7 @@ def undo_of(rollout: Rollout) -> Undo | None:
             continue
         try:
             changes = dump.changes(before, dump.row_counts(target.root_path / database))
-        except (OSError, sqlite3.Error) as error:
+        except (BackupError, OSError, sqlite3.Error) as error:
             problem = f"{database} could not be read: {error}"
             continue
         rows += [(database, table, count) for table, count in changes.items() if count]
