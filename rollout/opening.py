@@ -1,16 +1,17 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 
-from monitoring import audit
+from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import plan, transitions
+from rollout import commands, plan, runner, transitions
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -43,11 +44,17 @@ def rollback_run(
 ) -> Run:
     """End the deploy run and open the rollback run, in one transaction.
 
+    A command that still runs is asked to end; the first step of the rollback waits for the target's lock until it has.
     Raises IntegrityError when another run holds the target.
     """
     with transaction.atomic():
-        for deploy in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING):
-            end_run(deploy, N.FAILED if automatic else N.CANCELLED, why=why, by=by, now=now)
+        for run in rollout.runs.exclude(kind=Run.Kind.VALIDATE).filter(state__in=[N.RUNNING, N.UNKNOWN]):
+            to = N.FAILED if automatic or run.state == N.UNKNOWN else N.CANCELLED
+            end_run(run, to, why=why, by=by, now=now)
+        if incident is None:
+            incident = open_incident(
+                rollout, "P2", title=f"Rolled back by {by.name}", why=why, runbook="rollback", now=now
+            )
         used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
         transitions.move(
             rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used
@@ -72,12 +79,33 @@ def rollback_run(
 
 
 def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
-    """End a run: its running step counts as failed, the rest is skipped, its watch is closed by the caller."""
-    for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING]):
-        failed = step.state == S.RUNNING
+    """End a run: its running step counts as failed and its command is cancelled, the rest is skipped, nobody watches."""
+    for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING, S.UNKNOWN]):
+        failed = step.state != S.PENDING
+        if step.state == S.RUNNING and step.kind != "watch":
+            transaction.on_commit(partial(runner.cancel, commands.folder_of(step)))
         changes: dict[str, Any] = {"ended_at": now, "outcome": {"result": "failed", "sentence": why}} if failed else {}
         transitions.move(step, S.FAILED if failed else S.SKIPPED, by=by, now=now, why=why, **changes)
+    if run.watch is not None:
+        watcher.close(run.watch, now=now)
     transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=why)
+
+
+def open_incident(
+    rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime
+) -> Incident:
+    """Open an incident about a rollout."""
+    return incidents.open(
+        subject=transitions.subject_of(rollout),
+        severity=severity,
+        title=title[:200],
+        summary=why,
+        runbook=runbook,
+        by=audit.SYSTEM,
+        routes=rollout.target.component.spec.routes,
+        url=transitions.url_of(rollout),
+        now=now,
+    )
 
 
 def has_effects(rollout: Rollout) -> bool:
