@@ -1,5 +1,7 @@
 """Gathers what the page of an incident shows."""
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +14,8 @@ from .incident_text import Told
 from .models import AuditEntry, Incident, Notice
 
 NOTICES_MAX = 60
+# as incidents.attach writes it
+ATTACHED = re.compile(r"(?P<title>Attached .+ \(\d+ bytes), sha256 (?P<sha256>[0-9a-f]{64})\)")
 
 
 def facts_of(incident: Incident, *, now: datetime) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def facts_of(incident: Incident, *, now: datetime) -> dict[str, Any]:
         opened_at=incident.opened_at,
         lead=incident.acknowledged_by,
         state=incident.get_state_display(),
-        last=entries[-1].text if entries else "",
+        last=_last(entry.text for entry in entries),
         url=url,
     )
     return {
@@ -48,10 +52,23 @@ def facts_of(incident: Incident, *, now: datetime) -> dict[str, Any]:
     }
 
 
+def _last(texts: Iterable[str]) -> str:
+    """Return the newest line that somebody may be told: what was attached says nothing to him."""
+    return ([text for text in texts if not text.startswith("Attached ")] or [""])[-1]
+
+
 def _line(entry: Any) -> dict[str, Any]:
     """Return one line of the timeline: the first sentence as its title, the rest as text."""
     title, _, rest = entry.text.partition("\n")
-    return {"at": entry.at, "who": entry.by_name, "title": title, "text": rest.strip(), "icon": _icon(title)}
+    kept = ATTACHED.fullmatch(title)
+    return {
+        "at": entry.at,
+        "who": entry.by_name,
+        "title": f"{kept['title']})" if kept else title,
+        "sha256": kept["sha256"] if kept else "",
+        "text": rest.strip(),
+        "icon": _icon(title),
+    }
 
 
 def _icon(title: str) -> str:

@@ -22,6 +22,9 @@ else:
 
 __all__ = ["admin_places"]  # its tables are registered by the import
 
+admin.site.site_header = admin.site.site_title = "Guarded Rollout"
+admin.site.index_title = "Tables; what is history can only be read"
+
 # By name: its models are the queue's own, and editing them would lose or double work.
 import_module("django_q.admin")
 for _model in apps.get_app_config("django_q").get_models():

@@ -143,6 +143,10 @@ def _targets(found: Component, spec: component.Component | None) -> list[dict[st
     busy = _going_on(Rollout.objects.filter(target__component=found))
     specs = {one.name: one for one in spec.environments} if spec else {}
     freezes = list(Freeze.objects.filter(component=found, starts_at__lte=timezone.now(), ends_at__gt=timezone.now()))
+    order = list(specs)
+    rows = sorted(
+        rows, key=lambda row: order.index(row.environment.name) if row.environment.name in specs else len(order)
+    )
     return [
         {
             "row": row,
