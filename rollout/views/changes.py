@@ -18,6 +18,16 @@ class Tuned:
     after: str
     looser: bool
 
+    @property
+    def label(self) -> str:
+        """Return what is tuned, as a table writes it."""
+        if self.name == "window_s":
+            return "Window, seconds"
+        _, _, own = self.name.partition(".")
+        gate, _, what = (own or self.name).rpartition(".")
+        words = {"limit": "limit", "over_s": "judged over, seconds"}.get(what, what)
+        return f"{gate}: {words}" if gate else words
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanLine:

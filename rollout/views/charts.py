@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+SHORTEST_S = 60.0
+
 
 def chart(series: dict[str, Any], gate_name: str) -> dict[str, Any] | None:
     """Return the chart of one gate, or None when the watch has no such gate; times are epoch seconds."""
@@ -20,9 +22,16 @@ def chart(series: dict[str, Any], gate_name: str) -> dict[str, Any] | None:
         "limit": {"value": gate["limit"], "label": f"limit {gate['limit']:g} {unit}".strip()},
         "breaches": breaches(times, gate["states"]),
         "polls": times,
-        "window": [series["started_at"], series["ends_at"]],
+        "window": _window(series),
         "verdicts": gate["states"],
     }
+
+
+def _window(series: dict[str, Any]) -> list[float]:
+    """Return the span that is drawn: what was seen and half as much again, so that the first minutes are not a dot."""
+    started, ends, times = series["started_at"], series["ends_at"], series["at"]
+    seen = times[-1] - started if times else 0.0
+    return [started, max(min(ends, started + max(SHORTEST_S, 1.5 * seen)), times[-1] if times else started)]
 
 
 def breaches(times: Sequence[float], states: Sequence[str]) -> list[list[float]]:

@@ -39,6 +39,7 @@ class StepLine:
     error: str = ""
     tail: str = ""
     truncated: bool = False
+    has_log: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +203,7 @@ def _step_line(step: Step) -> StepLine:
         error=sentence if wrong else "",
         tail=tail,
         truncated=truncated,
+        has_log=step.attempt > 0 and step.kind != "watch" and not tail,
     )
 
 

@@ -218,6 +218,7 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
         "forms": {**_forms(page), **(bound or {})},
         "refused_form": next(iter(bound), "") if bound else "",
         "is_active": rollout.state in ACTIVE,
+        "can_decide": panel is not None and panel.is_open and rollout.state in (R.WAITING, R.APPROVED),
         "short_digest": rollout.digest[:12],
     }
 
