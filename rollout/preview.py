@@ -29,10 +29,12 @@ class Undo:
         if self.keeps_database:
             return f"{parts[0]}; the database is kept as it is."
         if self.migrations:
-            parts.append(f"{len(self.migrations)} migration(s) are undone")
+            count = len(self.migrations)
+            parts.append(f"{count} migration{' is' if count == 1 else 's are'} undone")
         gone = sum(count for _, _, count in self.rows if count > 0)
-        parts.append(f"{gone} database row(s) written since the backup are taken away (an undo copy is kept)")
-        return ", ".join(parts) + "."
+        rows = "every database row" if self.problem else f"{gone} database row{'' if gone == 1 else 's'}"
+        parts.append(f"{rows} written since the backup {'is' if rows.endswith('row') else 'are'} taken away")
+        return ", ".join(parts) + " (an undo copy is kept)."
 
 
 def undo_of(rollout: Rollout) -> Undo | None:
