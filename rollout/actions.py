@@ -8,27 +8,29 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
-from approvals import ledger, people
+from approvals import ledger
 from approvals.ledger import Refused
 from approvals.models import Decision, SignOff
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
 from rollout import access, checklist, evidence, freezing, nudge, opening, states, transitions
-from rollout.models import Backup, Freeze, Rollout, Run, Target
+from rollout.models import Backup, Rollout, Run, Target
+from rollout.permits import in_person, require, require_free, require_reason
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.transitions import ConflictError
 
-__all__ = ["ConflictError", "Refused"]
+__all__ = ["ConflictError", "Refused", "require", "require_free"]
 
 
 def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
     """Start the validate run; when it passes, the manifest is frozen and the sign-off opened."""
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.OWNERS | access.DECIDERS)
+    if rollout.state != R.DRAFT:
+        raise Refused(f"Only a draft can be submitted; this rollout is {states.label(rollout.state)}.")
     lacking = checklist.missing(evidence.checklist(rollout), brought_only=True)
     if lacking:
         raise Refused(f"Still missing: {', '.join(lacking)}.")
@@ -80,7 +82,7 @@ def decide(
 
 def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
     """Queue the deploy run behind the target's lock; the sign-off is asked again in the transaction that begins it."""
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.STARTERS | {access.OPS})
     changed = freezing.recheck(rollout, now=now)
     if changed:
@@ -97,9 +99,9 @@ def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
 
 def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Stop what is going on: before the first effect nothing was changed, after it the target is rolled back."""
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     run = rollout.runs.filter(state__in=[N.QUEUED, N.RUNNING]).order_by("-pk").first()
     if run is None or run.kind == Run.Kind.ROLLBACK:
         raise Refused(f"There is no run to abort: the rollout is {states.label(rollout.state)}.")
@@ -116,13 +118,18 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
 
     One person with a reason is enough.
     """
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
         raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
     if backup is None and rollout.backup is None:
         raise Refused("There is no verified backup to go back to.")
+    newer = newer_change(rollout)
+    if newer is not None:
+        raise Refused(
+            f"Rollout {newer.pk} ({newer.release.version}) changed {rollout.target} after it; roll that one back first."
+        )
     try:
         run = opening.rollback_run(rollout, user=user, why=why, by=by, automatic=False, now=now, backup=backup)
     except IntegrityError:
@@ -133,9 +140,9 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
 
 def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Let a release stay whose watch ended without a clear verdict."""
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     run = rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING).first()
     if run is None or run.watch is None or not rollout.needs_decision:
         raise Refused("This rollout does not wait for a decision.")
@@ -148,9 +155,9 @@ def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
 
 def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Give up a rollout that has not begun."""
-    _in_person(by)
+    in_person(by, user)
     require(user, rollout.target, access.OWNERS | access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
         raise Refused(f"It can no longer be cancelled: it is {states.label(rollout.state)}. Abort it instead.")
     with transaction.atomic():
@@ -161,17 +168,17 @@ def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
 
 def lock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Keep everybody from starting anything on a target, with a written reason."""
-    _in_person(by)
+    in_person(by, user)
     require(user, target, access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     set_lock(target, locked=True, why=why, by=by, now=now)
 
 
 def unlock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Let rollouts start on a target again; the reason says why it is safe."""
-    _in_person(by)
+    in_person(by, user)
     require(user, target, access.STOPPERS)
-    _require_reason(why)
+    require_reason(why)
     set_lock(target, locked=False, why=why, by=by, now=now)
 
 
@@ -197,9 +204,11 @@ def expire_due(now: datetime) -> None:
 
 
 def _expire(now: datetime) -> None:
+    why = "the sign-off was not complete, or not used, in time"
     for sign_off in ledger.expire_due(now):
-        for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED]):
-            why = "the sign-off was not complete, or not used, in time"
+        for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED, R.QUEUED]):
+            for run in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.QUEUED):
+                opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
             transitions.move(rollout, R.EXPIRED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
 
 
@@ -212,26 +221,11 @@ def why_not_startable(rollout: Rollout, *, now: datetime) -> str:
     return f"It cannot start: the rollout is {states.label(rollout.state)}.{why}"
 
 
-def require(user: User, target: Target, allowed: frozenset[str] | set[str]) -> None:
-    """Raise PermissionDenied, naming the roles that could, unless the user holds one of them for the component now."""
-    if not ledger.current_roles(user, target.component.name) & allowed:
-        roles = " or ".join(sorted(allowed))
-        raise PermissionDenied(
-            f"This needs the role {roles} for {target.component.name}; {people.printed_name(user)} has none of them."
-        )
-
-
-def require_free(target: Target, *, now: datetime) -> None:
-    """Raise Refused while the target is locked, frozen, or blocked by a rollout that a person has to decide."""
-    if target.locked:
-        raise Refused(f"{target} is locked by {target.locked_by}: {target.lock_reason}")
-    freezes = Freeze.objects.filter(component=target.component, starts_at__lte=now, ends_at__gt=now)
-    freeze = next((one for one in freezes if one.environment_id in (None, target.environment_id)), None)
-    if freeze is not None:
-        raise Refused(f"{target} is frozen until {freeze.ends_at:%Y-%m-%d %H:%M} UTC: {freeze.reason}")
-    blocker = Rollout.objects.filter(target=target, state__in=[R.UNKNOWN, R.NOT_RESTORED]).first()
-    if blocker is not None:
-        raise Refused(f"{target} is blocked: rollout {blocker.pk} is {states.label(blocker.state)}; decide that first.")
+def newer_change(rollout: Rollout) -> Rollout | None:
+    """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
+    undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
+    later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
+    return next((one for one in later.order_by("-started_at") if opening.has_effects(one)), None)
 
 
 def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -> None:
@@ -254,13 +248,3 @@ def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -
             key=f"decision-{decision.pk}",
             missing=missing,
         )
-
-
-def _in_person(by: Actor) -> None:
-    if by.via == "api":
-        raise Refused("A token can never do this: sign in with a browser, or use the command in a shell.")
-
-
-def _require_reason(why: str) -> None:
-    if len(why.strip()) < 5:
-        raise Refused("Give a reason, in a sentence: it stands in the audit.")

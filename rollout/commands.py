@@ -7,10 +7,12 @@ from pathlib import Path
 from django.conf import settings
 
 from monitoring import storage
+from rollout import freezing
 from rollout.drivers import DRIVERS, Driver
 from rollout.drivers.argv import PASSED_ON
 from rollout.intent import Intent
 from rollout.models import Backup, Run, Step, Target
+from rollout.target import TargetSpec
 
 HOME = settings.BASE_DIR
 # Between a claim and the start of the runner lie a few milliseconds; a worker that was killed there leaves a claim.
@@ -39,15 +41,15 @@ def environment() -> dict[str, str]:
     return {key: os.environ[key] for key in PASSED_ON if key in os.environ}
 
 
-def driver_of(target: Target) -> Driver:
-    """Return the driver that changes a target."""
-    return DRIVERS[target.spec.driver]
+def driver_of(run: Run) -> Driver:
+    """Return the driver that changes a run's target."""
+    return DRIVERS[spec_of(run).driver]
 
 
 def intent_of(run: Run, step: Step) -> Intent:
     """Return everything that a step may know."""
     rollout = run.rollout
-    archive = None if run.kind == Run.Kind.ROLLBACK else rollout.release.archive
+    archive = archive_of(run)
     backup = backup_of(run)
     return Intent(
         token=step.folder,
@@ -55,17 +57,38 @@ def intent_of(run: Run, step: Step) -> Intent:
         run_kind=run.kind,
         step_kind=step.kind,
         title=step.title,
-        target=run.target.spec,
+        target=spec_of(run),
         params=step.params,
         backups=str(settings.GR_BACKUPS),
         scratch=str(Path(settings.GR_VAR) / "scratch"),
-        archive=str(storage.path_of(settings.GR_ARTIFACTS, archive.sha256)) if archive else "",
-        archive_sha256=archive.sha256 if archive else "",
+        archive=str(storage.path_of(settings.GR_ARTIFACTS, archive)) if archive else "",
+        archive_sha256=archive,
         backup=backup.path if backup else "",
         backup_sha256=backup.sha256 if backup else "",
         live_version=run.target.live_version,
         commit=rollout.release.commit,
     )
+
+
+def spec_of(run: Run) -> TargetSpec:
+    """Return how a run changes its target: a deploy, and what follows from it by itself, as it was signed.
+
+    A rollback that a person starts goes by the configuration in force, so that he can mend that first.
+    """
+    by_hand = run.kind == Run.Kind.ROLLBACK and run.started_by_id is not None
+    if run.kind == Run.Kind.VALIDATE or by_hand or not freezing.is_intact(run.rollout):
+        return run.target.spec
+    return TargetSpec.from_dict(freezing.signed(run.rollout)["target"])
+
+
+def archive_of(run: Run) -> str:
+    """Return the sha256 of the release archive that a run works with: of a deploy, the one that was signed."""
+    if run.kind == Run.Kind.ROLLBACK:
+        return ""
+    if run.kind == Run.Kind.DEPLOY:
+        return str(freezing.signed(run.rollout)["release"]["archive_sha256"])
+    archive = run.rollout.release.archive
+    return archive.sha256 if archive else ""
 
 
 def backup_of(run: Run) -> Backup | None:

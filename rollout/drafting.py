@@ -13,7 +13,7 @@ from approvals.ledger import Refused
 from monitoring import audit, gates
 from monitoring.audit import Actor
 from monitoring.gates import ProfileError
-from rollout import access, actions, evidence, freezing, states, transitions
+from rollout import access, evidence, freezing, permits, states, transitions
 from rollout.models import Component, Release, Rollout, Target
 from rollout.states import RolloutState as R
 
@@ -67,6 +67,8 @@ def create_rollout(release: Release, target: Target, *, reason: str, user: User,
     require_owner(user, release.component)
     if target.component_id != release.component_id:
         raise Refused(f"{release} cannot go to {target}: that is another component.")
+    if target.retired:
+        raise Refused(f"{target} is retired: the configuration in force does not declare it any more.")
     if len(reason.strip()) < 5:
         raise Refused("Say why this change is made, in a sentence: approvers and auditors read it.")
     if target.live_version == release.version:
@@ -94,7 +96,8 @@ def tune(
 
     Whoever tunes cannot approve afterwards. Raises Refused with the bound that was passed.
     """
-    actions.require(user, rollout.target, access.OWNERS | access.STOPPERS | access.DECIDERS)
+    permits.in_person(by, user)
+    permits.require(user, rollout.target, access.OWNERS | access.STOPPERS | access.DECIDERS)
     if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
         raise Refused(f"The gates can no longer be tuned: the rollout is {states.label(rollout.state)}.")
     profile = rollout.target.component.spec.environment(rollout.target.environment.name).profile
@@ -121,15 +124,25 @@ def recheck_release(release: Release, *, now: datetime) -> None:
         freezing.recheck(rollout, now=now)
 
 
+def yield_to_newer(rollout: Rollout, *, by: Actor, now: datetime) -> None:
+    """Let a newer rollout for the target, created while this one was validated, take its place."""
+    newer = Rollout.objects.filter(target=rollout.target, pk__gt=rollout.pk, state__in=states.OPEN | states.ACTIVE)
+    latest = newer.order_by("-pk").first()
+    if latest is not None:
+        _supersede(rollout, latest, by=by, now=now)
+
+
 def _supersede_older(rollout: Rollout, *, by: Actor, now: datetime) -> None:
-    older = Rollout.objects.filter(target=rollout.target, state__in=[R.DRAFT, R.WAITING, R.APPROVED]).exclude(
-        pk=rollout.pk
-    )
-    for one in older:
-        why = f"superseded by rollout {rollout.pk} ({rollout.release.version})"
-        if one.sign_off is not None:
-            ledger.supersede(one.sign_off, why=why, by=by, now=now)
-        transitions.move(one, R.SUPERSEDED, by=by, now=now, why=why, state_why=why, superseded_by=rollout, ended_at=now)
+    not_begun = Rollout.objects.filter(target=rollout.target, state__in=[R.DRAFT, R.WAITING, R.APPROVED])
+    for older in not_begun.exclude(pk=rollout.pk):
+        _supersede(older, rollout, by=by, now=now)
+
+
+def _supersede(older: Rollout, newer: Rollout, *, by: Actor, now: datetime) -> None:
+    why = f"superseded by rollout {newer.pk} ({newer.release.version})"
+    if older.sign_off is not None:
+        ledger.supersede(older.sign_off, why=why, by=by, now=now)
+    transitions.move(older, R.SUPERSEDED, by=by, now=now, why=why, state_why=why, superseded_by=newer, ended_at=now)
 
 
 def require_owner(user: User, component: Component) -> None:

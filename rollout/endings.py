@@ -5,19 +5,17 @@ from typing import Any
 
 from django.db import transaction
 
+from approvals import ledger
 from monitoring import incidents, watcher
 from monitoring.audit import SYSTEM, Actor
 from monitoring.models import Incident
-from rollout import actions, backups, commands, evidence, freezing, nudge, opening, transitions
+from rollout import actions, backups, commands, drafting, evidence, freezing, nudge, opening, runner, transitions
 from rollout.intent import Outcome
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import move
-
-# A rollback that failed here has put everything back, but the service is not well.
-AFTER_RESTORE = frozenset({"start", "check"})
 
 
 def keep_facts(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
@@ -56,6 +54,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
             _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         elif run.kind == Run.Kind.DEPLOY:
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
+            _attach_output(run, step, now=now)
         else:
             _rollback_failed(run, step, why=why, now=now)
 
@@ -64,10 +63,11 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     rollout = run.rollout
     changed = opening.has_effects(rollout)
-    incident = open_incident(
+    incident = opening.open_incident(
         rollout, "P1" if changed else "P2", title=title, why=why, runbook="rollback" if changed else "incident", now=now
     )
     Run.objects.filter(pk=run.pk).update(incident=incident)
+    run.incident = incident
     if not changed:
         opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
         move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
@@ -84,24 +84,21 @@ def aborted(run: Run, *, now: datetime) -> None:
         if run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif opening.has_effects(rollout):
-            incident = open_incident(
+            incident = opening.open_incident(
                 rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
             )
-            close_watch(run, now=now)
             rollback = opening.rollback_run(
                 rollout, user=None, why=why, by=by, automatic=False, now=now, incident=incident
             )
             nudge.run(rollback.pk)
         else:
-            opening.end_run(run, N.CANCELLED, why=why, by=by, now=now)
-            move(rollout, R.CANCELLED, by=by, now=now, why=why, state_why=why, ended_at=now)
+            _cancelled(run, why=why, now=now)
 
 
 def refused(run: Run, *, why: str, now: datetime) -> None:
     """End a queued run that may not begin any more, because its consent no longer holds."""
     with transaction.atomic():
-        opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
-        move(run.rollout, R.CANCELLED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+        _cancelled(run, why=why, now=now)
 
 
 def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
@@ -109,47 +106,33 @@ def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
     with transaction.atomic():
         move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
         move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why)
-        if run.kind == Run.Kind.VALIDATE:
-            return
         move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{step.title}: {why}")
-        incident = open_incident(
-            run.rollout, "P0", title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now
-        )
-        Run.objects.filter(pk=run.pk).update(incident=incident)
+        _alarm(run, title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
 
 
-def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime) -> Incident:
-    """Open an incident about a rollout."""
-    return incidents.open(
-        subject=transitions.subject_of(rollout),
-        severity=severity,
-        title=title[:200],
-        summary=why,
-        runbook=runbook,
-        by=SYSTEM,
-        routes=rollout.target.component.spec.routes,
-        url=transitions.url_of(rollout),
-        now=now,
-    )
-
-
-def close_watch(run: Run, *, now: datetime) -> None:
-    """Stop watching what is being undone, or what has ended."""
-    if run.watch is not None:
-        watcher.close(run.watch, now=now)
+def _cancelled(run: Run, *, why: str, now: datetime) -> None:
+    """End a deploy before it changed anything, and its sign-off with it."""
+    rollout = run.rollout
+    opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
+    if rollout.sign_off is not None:
+        ledger.supersede(rollout.sign_off, why=f"cancelled: {why}", by=SYSTEM, now=now)
+    move(rollout, R.CANCELLED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
 
 
 def _validated(run: Run, now: datetime) -> None:
+    rollout = run.rollout
     try:
-        rollout = run.rollout
         Rollout.objects.filter(pk=rollout.pk).update(backup=commands.backup_of(run))
+        freezing.require_still(rollout, since=run.created_at)
         freezing.freeze(rollout, by=opening.opener(run), now=now)
     except actions.Refused as refusal:
         move(run.rollout, R.DRAFT, by=SYSTEM, now=now, why=str(refusal), state_why=str(refusal))
+    drafting.yield_to_newer(rollout, by=SYSTEM, now=now)
 
 
 def _deployed(run: Run, now: datetime) -> None:
-    close_watch(run, now=now)
+    if run.watch is not None:
+        watcher.close(run.watch, now=now)
     move(
         run.rollout,
         R.SUCCEEDED,
@@ -173,12 +156,26 @@ def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
     to = R.ROLLED_BACK_UNHEALTHY if restored else R.NOT_RESTORED
     opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
     move(run.rollout, to, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
-    if run.incident is None:
-        run.incident = open_incident(run.rollout, "P0", title="Rollback failed", why=why, runbook="rollback", now=now)
-        Run.objects.filter(pk=run.pk).update(incident=run.incident)
-    elif run.incident.severity != "P0":
-        incidents.change_severity(run.incident, severity="P0", why=f"rollback failed: {why}", by=SYSTEM, now=now)
+    _alarm(run, title="Rollback failed", why=why, runbook="rollback", now=now)
+    _attach_output(run, step, now=now)
     _after_rollback(run, why=why, now=now)
+
+
+def _alarm(run: Run, *, title: str, why: str, runbook: str, now: datetime) -> None:
+    """Raise the run's incident to P0, or open one when there is none, or when somebody closed it already."""
+    incident = run.incident
+    if incident is None or incident.state == Incident.State.CLOSED:
+        run.incident = opening.open_incident(run.rollout, "P0", title=title, why=why, runbook=runbook, now=now)
+        Run.objects.filter(pk=run.pk).update(incident=run.incident)
+    elif incident.severity != "P0":
+        incidents.change_severity(incident, severity="P0", why=f"{title}: {why}", by=SYSTEM, now=now)
+
+
+def _attach_output(run: Run, step: Step, *, now: datetime) -> None:
+    """Put what a failed step printed into the run's incident: whoever is called at night reads it there."""
+    output = commands.folder_of(step) / runner.OUTPUT
+    if run.incident is not None and output.exists() and output.stat().st_size:
+        incidents.attach(run.incident, name=f"{step.number}-{step.kind}-output.log", path=output, by=SYSTEM, now=now)
 
 
 def _after_rollback(run: Run, *, why: str, now: datetime) -> None:
@@ -195,6 +192,7 @@ def _after_rollback(run: Run, *, why: str, now: datetime) -> None:
 def _back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> None:
     opening.end_run(run, to, why=why, by=by, now=now)
     move(run.rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
+    drafting.yield_to_newer(run.rollout, by=by, now=now)
 
 
 def _keep_backup(run: Run, facts: dict[str, Any], now: datetime) -> None:

@@ -9,8 +9,10 @@ compare-and-swap, and the command runs under a runner that holds the target's lo
 """
 
 from datetime import datetime
+from pathlib import Path
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -25,6 +27,8 @@ from rollout.states import StepState as S
 from rollout.transitions import ConflictError, move
 
 MAX_ATTEMPTS = 3
+# So long after its time-out (seconds) a command whose runner was lost may still hold the target's lock.
+OVERDUE_S = 60
 
 
 def advance(run_id: int) -> None:
@@ -51,6 +55,9 @@ def _go_on(run: Run, now: datetime) -> None:
     if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
         endings.aborted(run, now=now)
         return
+    if run.kind == Run.Kind.DEPLOY and not freezing.is_intact(run.rollout):
+        endings.deploy_failed(run, why="the manifest is not what was signed", title="Manifest changed", now=now)
+        return
     following = run.steps.filter(state=S.PENDING).first()
     if following is None:
         endings.finished(run, now=now)
@@ -73,7 +80,7 @@ def _begin(run: Run, now: datetime) -> bool:
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
     except IntegrityError:
         return False  # another run, or an active rollout, holds the target: pulse asks again
-    except actions.Refused as refusal:
+    except (actions.Refused, PermissionDenied) as refusal:
         endings.refused(run, why=str(refusal), now=now)
         return False
     return True
@@ -119,15 +126,14 @@ def _settle(run: Run, step: Step, now: datetime) -> bool:
     held = runner.is_held(commands.lock_path(run.target))  # asked first: exit.json is written before the unlock
     ended = runner.read_exit(folder)
     if ended is None and held:
-        if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
-            runner.cancel(folder)
+        _attend(run, step, folder, now)
         return False
     if ended is None:
-        return _recover(run, step, started=runner.was_started(folder), now=now)
-    outcome = Outcome.read(folder) or Outcome(result="errored", sentence=_how(ended))
+        _recover(run, step, started=runner.was_started(folder), now=now)
+        return False
+    outcome = _outcome_in(folder) or Outcome(result="errored", sentence=_how(ended))
     if outcome.ok and ended["code"] == 0:
-        _record_success(run, step, outcome, now)
-        return True
+        return _record_success(run, step, outcome, now)
     if run.abort_requested and ended.get("cancelled"):
         endings.aborted(run, now=now)
     else:
@@ -135,7 +141,37 @@ def _settle(run: Run, step: Step, now: datetime) -> bool:
     return False
 
 
-def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> None:
+def _attend(run: Run, step: Step, folder: Path, now: datetime) -> None:
+    """Pass an abort on to a running command; give up one that has no runner and is long past its time-out."""
+    if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
+        runner.cancel(folder)
+    overdue_s = (now - (step.started_at or now)).total_seconds() - step.timeout_s - OVERDUE_S
+    if overdue_s > 0 and not runner.is_alive(folder):
+        why = "its runner was lost, and something still holds the target's lock long after its time-out"
+        _give_up(run, step, why, now)
+
+
+def _outcome_in(folder: Path) -> Outcome | None:
+    try:
+        return Outcome.read(folder)
+    except (OSError, ValueError, TypeError) as error:
+        return Outcome(result="errored", sentence=f"left an outcome that cannot be read: {error}")
+
+
+def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> bool:
+    """Record a success with all that it found; what cannot be kept makes it a failure. Return whether it was kept."""
+    try:
+        _keep(run, step, outcome, now)
+    except (KeyError, OSError, ValueError, actions.Refused) as error:
+        step.refresh_from_db()
+        run.refresh_from_db()
+        sentence = f"what it left cannot be kept: {type(error).__name__}: {error}"
+        endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
+        return False
+    return True
+
+
+def _keep(run: Run, step: Step, outcome: Outcome, now: datetime) -> None:
     with transaction.atomic():
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
@@ -143,21 +179,31 @@ def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> No
         endings.keep_facts(run, step, outcome, now=now)
 
 
-def _recover(run: Run, step: Step, *, started: bool, now: datetime) -> bool:
+def _recover(run: Run, step: Step, *, started: bool, now: datetime) -> None:
     """Decide about a step whose runner is gone without a word: ask again where that is safe, else park it.
 
     Never started, or of a driver whose acts can be repeated: it becomes pending again, at most MAX_ATTEMPTS times.
     """
     if not started and (now - (step.started_at or now)).total_seconds() < commands.START_GRACE_S:
-        return False  # another worker is between the claim and the start
-    repeatable = not started or not step.effect or commands.driver_of(run.target).recovery == "resumable"
-    if repeatable and step.attempt < MAX_ATTEMPTS:
+        return  # another worker is between the claim and the start
+    repeatable = not started or not step.effect or commands.driver_of(run).recovery == "resumable"
+    if not repeatable:
+        _give_up(run, step, "its command was started and nobody saw how it ended", now)
+    elif step.attempt < MAX_ATTEMPTS:
         why = "never started" if not started else "its runner was lost; what it does can be repeated"
         move(step, S.PENDING, by=SYSTEM, now=now, why=why)
         nudge.run(run.pk)
-        return False
-    endings.unknown(run, step, why="its command was started and nobody saw how it ended", now=now)
-    return False
+    else:
+        sentence = f"it was tried {step.attempt} times, and its runner was lost each time"
+        endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
+
+
+def _give_up(run: Run, step: Step, why: str, now: datetime) -> None:
+    """Park a step that may have changed something; one that changes nothing has simply failed."""
+    if step.effect:
+        endings.unknown(run, step, why=why, now=now)
+    else:
+        endings.failed(run, step, Outcome(result="errored", sentence=why), now=now)
 
 
 def _how(ended: dict[str, object]) -> str:

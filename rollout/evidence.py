@@ -189,9 +189,9 @@ def _check_sidecar(sha256: str, sidecar: str, name: str) -> None:
 
 def _check_open(release: Release) -> None:
     """Refuse new evidence while the release is on its way: what is deployed must be what was signed."""
-    busy = {states.RolloutState.QUEUED, *states.ACTIVE}
+    busy = {states.RolloutState.VALIDATING, states.RolloutState.QUEUED, *states.ACTIVE}
     holder = Rollout.objects.filter(release=release, state__in=busy).first()
     if holder is not None:
         raise Refused(
-            f"{release} is being deployed (rollout {holder.pk} is {states.label(holder.state)}); try again after it."
+            f"{release} is on its way (rollout {holder.pk} is {states.label(holder.state)}); try again after it."
         )

@@ -1,14 +1,17 @@
 """Freezes what is to be signed: gathers the facts of a rollout, builds its manifest, sees when it no longer holds."""
 
+import hashlib
 import json
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from approvals import ledger, people
 from monitoring import canonical, gates
 from monitoring.audit import SYSTEM, Actor
-from rollout import evidence, plan, transitions
+from rollout import checklist, evidence, plan, transitions
+from rollout.config_reader import ComponentError
 from rollout.models import Rollout, Step
 from rollout.states import RolloutState as R
 
@@ -19,12 +22,15 @@ def manifest_of(rollout: Rollout) -> dict[str, object]:
     return plan.manifest(
         _facts(rollout),
         deploy_steps=plan.deploy(target, version, plan.release_dir(rollout.pk, version)),
-        rollback_steps=plan.rollback(target, rollout.previous_version),
+        rollback_steps=plan.rollback(target, rollout.target.live_version),
     )
 
 
 def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
     """Freeze the manifest, open the sign-off, and move the rollout to WAITING; raise Refused when nobody could sign."""
+    lacking = checklist.missing(evidence.checklist(rollout))
+    if lacking:
+        raise ledger.Refused(f"Still missing: {', '.join(lacking)}.")
     document = manifest_of(rollout)
     text, digest = canonical.dumps(document), plan.digest(document)
     authors = _commit_authors(rollout)
@@ -50,6 +56,7 @@ def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
             digest=digest,
             sign_off=sign_off,
             data={"digest": digest},
+            previous_version=rollout.target.live_version,
         )
 
 
@@ -65,7 +72,33 @@ def recheck(rollout: Rollout, *, now: datetime) -> tuple[str, ...]:
 
 def changed(rollout: Rollout) -> tuple[str, ...]:
     """Return the parts in which the frozen manifest differs from what would be frozen now."""
-    return plan.changed_parts(json.loads(rollout.manifest), manifest_of(rollout))
+    frozen = json.loads(rollout.manifest)
+    try:
+        return plan.changed_parts(frozen, manifest_of(rollout))
+    except ComponentError:
+        return ("target",)  # the configuration in force has no such environment any more
+    except gates.ProfileError:
+        return ("gates",)  # the tuning is out of the bounds that are in force now
+
+
+def is_intact(rollout: Rollout) -> bool:
+    """Say whether the manifest is, byte for byte, what was signed."""
+    found = hashlib.sha256(rollout.manifest.encode()).hexdigest()
+    return rollout.sign_off is not None and found == rollout.digest == rollout.sign_off.digest
+
+
+def signed(rollout: Rollout) -> dict[str, Any]:
+    """Return the manifest that was signed."""
+    return dict(json.loads(rollout.manifest))
+
+
+def require_still(rollout: Rollout, *, since: datetime) -> None:
+    """Raise Refused when what a validate run rested on was replaced after the run was opened."""
+    live = rollout.target.component.live
+    if max(live.loaded_at, live.confirmed_at or live.loaded_at) > since:
+        raise ledger.Refused("The configuration was changed while this was validated; submit it again.")
+    if rollout.release.artifacts.filter(rollout=None, created_at__gt=since).exists():
+        raise ledger.Refused("Evidence was replaced while this was validated; submit it again.")
 
 
 def void(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> None:
@@ -106,7 +139,7 @@ def _facts(rollout: Rollout) -> plan.Facts:
             "archive_sha256": archive.sha256 if archive else "",
             "archive_size": archive.size if archive else 0,
         },
-        previous_version=rollout.previous_version,
+        previous_version=rollout.target.live_version,
         target=rollout.target.spec,
         gates=profile_of(rollout).to_dict(),
         tuning=[

@@ -79,7 +79,7 @@ def rollback_run(
 
 
 def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
-    """End a run: its running step counts as failed and its command is cancelled, the rest is skipped, nobody watches."""
+    """End a run: a running step counts as failed and is cancelled, the rest is skipped, its watch is closed."""
     for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING, S.UNKNOWN]):
         failed = step.state != S.PENDING
         if step.state == S.RUNNING and step.kind != "watch":
@@ -88,12 +88,10 @@ def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
         transitions.move(step, S.FAILED if failed else S.SKIPPED, by=by, now=now, why=why, **changes)
     if run.watch is not None:
         watcher.close(run.watch, now=now)
-    transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=why)
+    transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=run.reason or why)
 
 
-def open_incident(
-    rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime
-) -> Incident:
+def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime) -> Incident:
     """Open an incident about a rollout."""
     return incidents.open(
         subject=transitions.subject_of(rollout),

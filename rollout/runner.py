@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 COMMAND, STARTED, EXIT, CANCEL, OUTPUT = "command.json", "started.json", "exit.json", "cancel", "output.log"
+ALIVE = "alive.lock"  # held by the runner itself, and by nothing that it starts
 GRACE_S = 10
 OUTPUT_LIMIT_BYTES = 16 * 1024**2
 
@@ -53,8 +54,7 @@ class TargetLock:
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[TargetLock]:
     """Hold the lock file `path`; raise BusyError when another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield TargetLock(descriptor)
@@ -66,11 +66,19 @@ def lock(path: Path) -> Iterator[TargetLock]:
 
 def is_held(path: Path) -> bool:
     """Say whether a process holds the lock file."""
+    descriptor = _open(path)
     try:
-        with lock(path):
-            return False
-    except BusyError:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who only look do not see each other
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def is_alive(folder: Path) -> bool:
+    """Say whether the runner of a folder still runs, whatever became of its command."""
+    return is_held(folder / ALIVE)
 
 
 def read_exit(folder: Path) -> dict[str, Any] | None:
@@ -90,15 +98,22 @@ def cancel(folder: Path) -> None:
 
 def main(folder: Path, descriptor: int) -> None:
     """Run the command of a folder and record how it ended."""
-    command = _read(folder / COMMAND) or {}
-    _write(folder / STARTED, {"runner_pid": os.getpid(), "at": time.time()})
+    fcntl.flock(_open(folder / ALIVE), fcntl.LOCK_EX)
     begun = time.monotonic()
-    try:
-        ended = _execute(folder, command, descriptor)
-    except OSError as error:
-        ended = {"code": 127, "error": str(error)}
+    if (folder / CANCEL).exists():
+        ended: dict[str, Any] = {"code": None, "cancelled": True}  # before it began: nothing is started
+    else:
+        _write(folder / STARTED, {"runner_pid": os.getpid(), "at": time.time()})
+        ended = _run(folder, descriptor)
     _write(folder / EXIT, {**ended, "seconds": round(time.monotonic() - begun, 3), "at": time.time()})
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _run(folder: Path, descriptor: int) -> dict[str, Any]:
+    try:
+        return _execute(folder, _read(folder / COMMAND) or {}, descriptor)
+    except OSError as error:
+        return {"code": 127, "error": str(error)}
 
 
 def _execute(folder: Path, command: Mapping[str, Any], descriptor: int) -> dict[str, Any]:
@@ -144,6 +159,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, sign)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -6,9 +6,10 @@ from django.db import transaction
 
 from monitoring import watcher
 from monitoring.audit import SYSTEM
+from monitoring.gates import GateProfile
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
-from rollout import endings, freezing, transitions
+from rollout import commands, endings, freezing, transitions
 from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -19,13 +20,13 @@ from rollout.transitions import move
 
 def begin(run: Run, step: Step, *, now: datetime) -> None:
     """Open the watch and move the rollout to WATCHING, in one transaction."""
-    rollout, target = run.rollout, run.target.spec
+    rollout, target = run.rollout, commands.spec_of(run)
     current = target.root_path / CURRENT
     known = argv.values(target, current, rollout.release.version)
     spec = WatchSpec(
         subject=transitions.subject_of(rollout),
         base_url=target.base_url,
-        profile=freezing.profile_of(rollout),
+        profile=GateProfile.from_dict(freezing.signed(rollout)["gates"]),
         started_at=now,
         cwd=str(current),
         env={f"GR_{key.upper()}": value for key, value in known.items()},
@@ -48,12 +49,12 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
         outcome = {"result": "ok", "sentence": watch.reason}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=watch.reason, ended_at=now, outcome=outcome)
         return True
-    if watch.outcome == Watch.Outcome.BREACHED:
+    if run.abort_requested:
+        endings.aborted(run, now=now)
+    elif watch.outcome == Watch.Outcome.BREACHED:
         _breach(run, watch, now)
     elif watch.outcome == Watch.Outcome.NEEDS_DECISION and not run.rollout.needs_decision:
         _ask(run.rollout, watch, now)
-    elif run.abort_requested:
-        endings.aborted(run, now=now)
     return False
 
 
@@ -63,7 +64,6 @@ def _breach(run: Run, watch: Watch, now: datetime) -> None:
         _ask(run.rollout, watch, now)
         return
     with transaction.atomic():
-        endings.close_watch(run, now=now)
         transitions.tell(
             run.rollout,
             "watch_breached",

@@ -24,11 +24,12 @@ class FakeRunner:
         self.held_by_others: set[Path] = set()
         self.ended: dict[Path, dict[str, Any]] = {}
         self.cancelled: set[Path] = set()
+        self.orphaned: set[Path] = set()
         self.refuse_start = False
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take the place of the functions that the engine calls."""
-        for name in ("lock", "is_held", "read_exit", "was_started", "cancel"):
+        for name in ("lock", "is_held", "is_alive", "read_exit", "was_started", "cancel"):
             monkeypatch.setattr(runner, name, getattr(self, name))
 
     @contextlib.contextmanager
@@ -41,6 +42,10 @@ class FakeRunner:
     def is_held(self, path: Path) -> bool:
         """Say whether a command, or another process, holds the lock."""
         return path in self.running or path in self.held_by_others
+
+    def is_alive(self, folder: Path) -> bool:
+        """Say whether a runner still runs; one that was lost does not, though its command may hold the lock."""
+        return folder in self.running.values() and folder not in self.orphaned
 
     def read_exit(self, folder: Path) -> dict[str, Any] | None:
         """Return how a command ended."""
@@ -77,6 +82,10 @@ class FakeRunner:
     def lose(self) -> None:
         """Let the runner and its command vanish without a word."""
         self.release()
+
+    def orphan(self) -> None:
+        """Let the runner vanish while its command runs on and holds the lock."""
+        self.orphaned.add(self.current)
 
     def release(self) -> None:
         """Free the lock."""
