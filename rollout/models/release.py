@@ -31,7 +31,7 @@ class Release(models.Model):
     @property
     def archive(self) -> "Artifact | None":
         """Return the release archive, the file that is deployed, or None when it is still missing."""
-        return self.artifacts.filter(kind="release_archive", rollout=None).first()
+        return self.artifacts.filter(kind="release_archive", rollout=None, replaced_at=None).first()
 
 
 class Artifact(models.Model):
