@@ -43,4 +43,5 @@ def oldest_s() -> float:
 
 
 def _soon(task: str, *args: int) -> None:
-    transaction.on_commit(partial(async_task, task, *args))
+    # robust: the change is committed, and a hint that cannot be left is one that pulse gives again
+    transaction.on_commit(partial(async_task, task, *args), robust=True)
