@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from approvals.models import SignOff
 from monitoring import notices, watcher
+from monitoring.models import Watch
 from rollout import commands, heartbeat, nudge, runner
 from rollout.models import Run, Step
 from rollout.states import RunState as N
@@ -75,13 +76,20 @@ def _wants(run: Run) -> str:
     if step is None:
         return f"next-{run.version}-{run.steps.filter(state=S.PENDING).count()}"
     if step.kind == "watch":
-        decided = run.abort_requested or (
-            run.watch is not None and run.watch.outcome and not run.rollout.needs_decision
-        )
-        return f"watch-{run.watch.outcome if run.watch else ''}" if decided else ""
+        return _wants_of_watch(run)
     if runner.read_exit(commands.folder_of(step)) is not None:
         return f"ended-{step.pk}-{step.attempt}"
     return "look"
+
+
+def _wants_of_watch(run: Run) -> str:
+    """Return why a run that watches should go on; one whose question was asked already waits for its answer."""
+    outcome = run.watch.outcome if run.watch is not None else ""
+    asked = bool(run.rollout.needs_decision)
+    waits = outcome == Watch.Outcome.NEEDS_DECISION or run.rollout.automatic_rollback_used
+    if run.abort_requested or outcome == Watch.Outcome.PASSED or (outcome and not (asked and waits)):
+        return f"watch-{outcome}"
+    return ""
 
 
 def _is_due(at: datetime | None, now: datetime) -> bool:
