@@ -92,7 +92,8 @@ def check(request: HttpRequest) -> None:
     if allowed is ANYONE:
         return
     if not request.user.is_authenticated:
-        return  # LoginRequiredMiddleware has sent this request to the sign-in page
+        # LoginRequiredMiddleware has sent the others to the sign-in page: this view says that it needs none
+        raise PermissionDenied(f"the route {route!r} is open to nobody without sign-in, whatever its view says")
     if allowed is not SIGNED_IN and not allowed & groups_of(request):
         raise PermissionDenied(f"This page is for {' or '.join(sorted(allowed))}.")
 
