@@ -1,6 +1,7 @@
 """The frame around every step: read the intent, do the work, leave an outcome; one argv, no database."""
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class EvidenceLog:
 
 def main(work: Callable[[Intent, Frame], Outcome]) -> None:
     """Run a step in the folder that the command line names; exit 0 ok, 1 it said no, 2 it broke."""
+    signal.signal(signal.SIGTERM, _leave)
     folder = Path(sys.argv[1])
     frame = Frame(folder)
     try:
@@ -68,3 +70,8 @@ def main(work: Callable[[Intent, Frame], Outcome]) -> None:
     frame.log(f"{outcome.result}: {outcome.sentence}")
     outcome.write(folder)
     raise SystemExit({"ok": 0, "failed": 1}.get(outcome.result, 2))
+
+
+def _leave(number: int, frame: object) -> None:
+    """Unwind when the runner ends us, so that a rehearsal stops its service and removes its scratch place."""
+    raise SystemExit(128 + number)
