@@ -1,4 +1,4 @@
-"""Which buttons a page offers to whom, by the same rules that `actions` asks again in the transaction that acts; pure."""
+"""Which buttons a page offers to whom; `actions` asks the same again in the transaction that acts; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,12 +39,13 @@ def verbs(
     username: str,
     may_start: bool,
     changed: bool,
+    ready: bool,
 ) -> Verbs:
-    """Return what somebody with these roles for the component may do now; `changed` says that there is something to undo."""
+    """Return what somebody with these roles may do now; `changed` says that there is something to undo."""
     state, stopper = R(rollout.state), bool(roles & access.STOPPERS)
     early = state in BEFORE_START
     return Verbs(
-        submit=state == R.DRAFT and bool(roles & (access.OWNERS | access.DECIDERS)),
+        submit=ready and state == R.DRAFT and bool(roles & (access.OWNERS | access.DECIDERS)),
         tune=early and bool(roles & (access.OWNERS | access.STOPPERS | access.DECIDERS)),
         start=state == R.APPROVED and may_start,
         abort=stopper and state != R.WATCHING and _abortable(runs),

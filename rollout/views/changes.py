@@ -1,4 +1,4 @@
-"""What a rollout changes, compared with what is live: versions, commits, migrations, gate tuning, what a rollback undoes."""
+"""What a rollout changes, compared with what is live: version, commits, migrations, tuning, what a rollback undoes."""
 
 import json
 from dataclasses import dataclass

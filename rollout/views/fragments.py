@@ -14,7 +14,8 @@ from monitoring.models import Watch
 from rollout.intent import OUTPUT
 from rollout.models import Run, Step
 from rollout.views import charts, live
-from rollout.views.page import live_context, page_of
+from rollout.views.contexts import live_context
+from rollout.views.page import page_of
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""What waits for one person: decisions, drafts, starts, incidents, reviews, configurations. A fixed number of queries."""
+"""What waits for one person: decisions, drafts, starts, incidents, reviews; a fixed number of queries."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ def _start(one: Rollout, user: AbstractUser, members: Sequence[Member], now: dat
     if mine is None or sign_off is None:
         return None
     stands = signing.panel(sign_off, list(sign_off.decisions.all()), members, user.pk, now).standing
-    allowed, why = rules.may_start(policy_of(sign_off), stands, mine, stands.last_approver)
+    allowed, _ = rules.may_start(policy_of(sign_off), stands, mine, stands.last_approver)
     if not allowed:
         return None
     return _need(one, SOON, "APPROVED", "All signatures are there.", "Start it", sign_off.opened_at)

@@ -15,7 +15,8 @@ from rollout import drafting
 from rollout.forms import NewRolloutForm, RolloutFilterForm
 from rollout.middleware import actor_of
 from rollout.models import Rollout
-from rollout.views.page import full_context, page_of
+from rollout.views.contexts import full_context
+from rollout.views.page import page_of
 
 SIZES = (25, 50, 100)
 

@@ -1,4 +1,4 @@
-"""The sign-off panel: seats, decisions, who can still unblock it, why each other cannot, and what this user may do now."""
+"""The sign-off panel: seats, decisions, who can still unblock it, why each other cannot, what this user may do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the rollout page says first: what happens now, who must do what, and where on its way the rollout stands; pure."""
+"""What the rollout page says first: what happens now, who must do what, and where on its way it stands; pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ class Facts:
     watch_reason: str = ""
     verdict: str = ""
     rollback_blocked: str = ""
+    locked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +183,10 @@ def _rolling_back(facts: Facts) -> NextAction:
 
 
 def _rolled_back(facts: Facts) -> NextAction:
+    locked = "It stays locked until a person has understood why and unlocks it." if facts.locked else ""
     return NextAction(
         lead=f"{facts.place} is back on {facts.previous}, proved file by file, and healthy.",
-        detail=f"Why: {facts.state_why}. The target stays locked until a person unlocks it.".replace("..", "."),
+        detail=f"Why: {facts.state_why.rstrip('.')}. {locked}".strip(),
     )
 
 

@@ -74,8 +74,23 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """One message, with what became of it on each channel."""
+
+    title: str
+    at: datetime
+    channels: tuple[Notice, ...]
+
+    @property
+    def state(self) -> str:
+        """Return the worst of the channels: FELL_BACK, PENDING or SENT."""
+        states = {one.state for one in self.channels}
+        return next(state for state in ("FELL_BACK", "PENDING", "SENT") if state in states)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """The newest lines, and the older ones that are folded; `cut` says that even older ones stand in the history only."""
+    """The newest lines, and the older ones that are folded; `cut`: still older ones stand in the history only."""
 
     newest: tuple[Entry, ...]
     older: tuple[Entry, ...]
@@ -93,11 +108,15 @@ def timeline(rollout: Rollout, runs: Sequence[Run], incidents: Sequence[Incident
     return Timeline(newest=entries[:SHORT], older=entries[SHORT:], cut=len(rows) > CAP)
 
 
-def notices(rollout: Rollout, incidents: Sequence[Incident]) -> list[Notice]:
-    """Return the newest notices about a rollout and its incidents, with each attempt, in two queries."""
+def notices(rollout: Rollout, incidents: Sequence[Incident]) -> list[Told]:
+    """Return the newest messages about a rollout and its incidents, each with its channels, in two queries."""
     about = Q(subject_kind="rollout", subject_id=str(rollout.pk))
     about |= Q(subject_kind="incident", subject_id__in=[str(one.pk) for one in incidents])
-    return list(Notice.objects.filter(about).prefetch_related("attempt_set").order_by("-pk")[:60])
+    rows = Notice.objects.filter(about).prefetch_related("attempt_set").order_by("-pk")[:CAP]
+    messages: dict[tuple[str, str, datetime], list[Notice]] = {}
+    for row in rows:
+        messages.setdefault((row.event, row.title, row.created_at), []).append(row)
+    return [Told(title=title, at=at, channels=tuple(reversed(ways))) for (_, title, at), ways in messages.items()]
 
 
 def _entry(row: AuditEntry) -> Entry:

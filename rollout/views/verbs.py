@@ -1,4 +1,4 @@
-"""What a person does to a rollout with a button: parse, prove who it is where that is asked, call the action, go back."""
+"""What a person does to a rollout with a button: parse, prove who it is where asked, call the action, go back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,8 @@ from approvals import stepup
 from rollout import actions, drafting, reviewing
 from rollout.forms import ReasonForm, StartForm
 from rollout.middleware import actor_of
-from rollout.views.page import Page, decision_form, full_context, page_of, reason_form, tune_form
+from rollout.views.contexts import decision_form, full_context, reason_form, tune_form
+from rollout.views.page import Page, page_of
 from rollout.views.refusals import sentences
 
 UNPROCESSABLE = 422
