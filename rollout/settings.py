@@ -15,7 +15,7 @@ class Environment(environ.FileAwareEnv):
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         """Return the value of a name as django-environ does, from a clean text."""
-        if f"{var}_FILE" in os.environ:
+        if os.environ.get(f"{var}_FILE"):
             self.ENVIRON.files_cache[var] = Path(os.environ[f"{var}_FILE"]).read_text("utf-8").rstrip("\r\n")
         return super().get_value(var, *args, **kwargs)
 
