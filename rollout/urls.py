@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
+from rollout.api.app import patterns
+
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
@@ -14,4 +16,5 @@ urlpatterns = [
     # --- places, after the fact, machines: components, releases, incidents, runbooks, history, health
     path("", include("rollout.urls_places")),
     # --- the API
+    path("api/v1/", patterns()),
 ]

@@ -1,0 +1,56 @@
+"""Every error of the API is JSON: {"error": what went wrong, "expected": what would have been right}."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from approvals.ledger import Refused
+from rollout.transitions import ConflictError
+
+Handler = Callable[[HttpRequest, Any], HttpResponse]
+WORDS = {400: "a request that can be read", 404: "something that exists and that this token may see"}
+
+
+class ApiError(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, error: str, expected: str = "") -> None:
+        super().__init__(error)
+        self.status, self.error, self.expected = status, error, expected
+
+
+def install(api: NinjaAPI) -> None:
+    """Let every exception that a route may raise become the JSON it should be."""
+
+    def answer(status: int, error: str, expected: str = "") -> HttpResponse:
+        document = {"error": error, "expected": expected or WORDS.get(status, "")}
+        response = api.create_response(HttpRequest(), document, status=status)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="guarded-rollout"'
+        return response
+
+    handlers: dict[type[Exception], Handler] = {
+        ApiError: lambda _, error: answer(error.status, error.error, error.expected),
+        AuthenticationError: lambda *_: answer(
+            401, "there is no valid token in this request", "Authorization: Bearer gr_…, neither expired nor revoked"
+        ),
+        ValidationError: lambda _, error: answer(422, "a value is missing or malformed", _told(error)),
+        HttpError: lambda _, error: answer(error.status_code, str(error)),
+        Refused: lambda _, error: answer(409, str(error)),
+        ConflictError: lambda _, error: answer(409, str(error), "ask for its state again"),
+        PermissionDenied: lambda _, error: answer(403, str(error), "a token whose owner holds that role"),
+        Http404: lambda _, error: answer(404, str(error) or "there is no such thing"),
+    }
+    for kind, handler in handlers.items():
+        api.add_exception_handler(kind, handler)
+
+
+def _told(error: ValidationError) -> str:
+    """Return what pydantic expected, one sentence a value."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc'][2:] or one['loc'])}: {one['msg']}" for one in error.errors
+    )

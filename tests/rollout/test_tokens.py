@@ -1,0 +1,107 @@
+"""Tokens: shown once, kept as a hash, bound to a component, ended by time or by hand; the page that makes them."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from approvals.ledger import Refused
+from monitoring.audit import Actor
+from monitoring.models import AuditEntry
+from rollout import actions, tokens
+from rollout.models import Token
+from tests.factories import NOW, actor, make_target
+
+
+@pytest.fixture
+def dhash(cast, tmp_path):
+    return make_target(tmp_path).component
+
+
+def make(dhash, user, **changes):
+    values = {"name": "ci", "scopes": ["release:write"], "days": 30, "user": user, "by": actor(user), "now": NOW}
+    return tokens.create(dhash, **{**values, **changes})
+
+
+def test_the_text_is_kept_nowhere(dhash, cast):
+    token, text = make(dhash, cast["rita"])
+    kept = [str(value) for value in Token.objects.values_list().get()]
+    assert text.startswith(token.prefix) and not any(text in value for value in kept)
+    assert text not in AuditEntry.objects.get(action="token.created").body
+
+
+def test_a_token_is_found_by_its_text(dhash, cast):
+    token, text = make(dhash, cast["rita"])
+    assert tokens.find(text, now=NOW) == token
+    token.refresh_from_db()
+    assert token.last_used_at == NOW
+
+
+@pytest.mark.parametrize("text", ["", "gr_", "gr_12345678_nonsense", "Bearer"])
+def test_another_text_finds_nothing(db, text):
+    assert tokens.find(text, now=NOW) is None
+
+
+def test_an_expired_token_finds_nothing(dhash, cast):
+    _, text = make(dhash, cast["rita"], days=1)
+    assert tokens.find(text, now=NOW + timedelta(days=1)) is None
+
+
+def test_a_revoked_token_finds_nothing(dhash, cast):
+    token, text = make(dhash, cast["rita"])
+    tokens.revoke(token, user=cast["ada"], by=actor(cast["ada"]), now=NOW)
+    assert tokens.find(text, now=NOW) is None
+    assert AuditEntry.objects.filter(action="token.revoked").count() == 1
+
+
+def test_a_token_ends_with_its_owners_account(dhash, cast):
+    _, text = make(dhash, cast["rita"])
+    cast["rita"].is_active = False
+    cast["rita"].save()
+    assert tokens.find(text, now=NOW) is None
+
+
+def test_revoking_twice_is_refused(dhash, cast):
+    token, _ = make(dhash, cast["rita"])
+    tokens.revoke(token, user=cast["rita"], by=actor(cast["rita"]), now=NOW)
+    with pytest.raises(Refused, match="revoked already"):
+        tokens.revoke(token, user=cast["rita"], by=actor(cast["rita"]), now=NOW)
+
+
+def test_a_stranger_revokes_nothing(dhash, cast):
+    token, _ = make(dhash, cast["rita"])
+    with pytest.raises(PermissionDenied):
+        tokens.revoke(token, user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"days": 91}, "1 to 90 days"),
+        ({"days": 0}, "1 to 90 days"),
+        ({"scopes": []}, "at least one"),
+        ({"scopes": ["rollout:start"]}, "at least one"),
+        ({"name": "  "}, "Name the token"),
+    ],
+)
+def test_a_wrong_token_is_refused(dhash, cast, changes, why):
+    with pytest.raises(Refused, match=why):
+        make(dhash, cast["rita"], **changes)
+    assert not Token.objects.exists()
+
+
+def test_an_approver_makes_no_token(dhash, cast):
+    with pytest.raises(PermissionDenied, match="release-owner"):
+        make(dhash, cast["ann"])
+
+
+def test_a_token_makes_no_token(dhash, cast):
+    through_api = Actor(id=cast["rita"].pk, name="rita", via="api")
+    with pytest.raises(Refused, match="A token can never"):
+        make(dhash, cast["rita"], by=through_api)
+
+
+def test_a_token_locks_no_target(dhash, cast):
+    through_api = Actor(id=cast["olaf"].pk, name="olaf", via="api")
+    with pytest.raises(Refused, match="A token can never"):
+        actions.lock(dhash.targets.first(), user=cast["olaf"], why="because I can", by=through_api, now=NOW)
