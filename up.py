@@ -176,7 +176,7 @@ def make_world() -> None:
     say("installing dhash's own libraries")
     world("install", str(DHASH_VENV))
     say("building the dhash releases")
-    world("make", str(DEMO), "--python", str(DHASH_VENV / "bin" / "python"))
+    world("make", str(DEMO), "--gates", "demo", "--python", str(DHASH_VENV / "bin" / "python"))
 
 
 def demo(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """A demo world for dhash: its own virtual environment, release archives, and three environments with 1.0.0 live.
 
 python3 examples/dhash/world.py install VENV_DIR
-python3 examples/dhash/world.py make DIR [--python PYTHON] [--live-span]
+python3 examples/dhash/world.py make DIR [--python PYTHON] [--gates PROFILE] [--live-span]
 python3 examples/dhash/world.py start|stop DIR [ENVIRONMENT ...]
 """
 
@@ -227,6 +227,7 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("environments", nargs="*", help="start, stop: which (default all)")
     parser.add_argument("--python", type=Path, help="make: python that has dhash's requirements")
+    parser.add_argument("--gates", help="make: gate profile of every environment instead of component.toml's")
     parser.add_argument("--live-span", action="store_true", help="make: metrics look back 300 s instead of 7.5 s")
     options = parser.parse_args()
     try:
@@ -234,7 +235,8 @@ def main() -> int:
             print(install(options.directory))
         elif options.command == "make":
             python = options.python or install(options.directory.resolve().parent / "dhash-venv")
-            world = make(options.directory, python=python, demo_span=not options.live_span)
+            gates = dict.fromkeys(DEFAULT_PORTS, options.gates) if options.gates else None
+            world = make(options.directory, python=python, demo_span=not options.live_span, gates=gates)
             print("\n".join(f"{name} {world.base_url(name)} {world.root(name)}" for name in world.ports))
         else:
             world = load(options.directory)
