@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
@@ -16,9 +17,9 @@ from rollout.admin_base import ReadOnlyMixin, Rows, Table
 from rollout.middleware import actor_of
 
 if TYPE_CHECKING:  # generic for the type checker only
-    FreezeForm = ModelForm[models.Freeze]
+    FreezeBase = ModelForm[models.Freeze]
 else:
-    FreezeForm = ModelForm
+    FreezeBase = ModelForm
 
 __all__ = ["admin_places"]  # its tables are registered by the import
 
@@ -47,10 +48,22 @@ class RunInline(ReadOnlyMixin, Rows):
     show_change_link = True
 
 
+class FreezeForm(FreezeBase):
+    """A freeze that could be meant."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a span that ends before it begins."""
+        values = super().clean() or {}
+        if values.get("starts_at") and values.get("ends_at") and values["ends_at"] < values["starts_at"]:
+            raise ValidationError("This freeze ends before it begins.")
+        return values
+
+
 @admin.register(models.Freeze)
 class FreezeAdmin(ReadOnlyMixin, Table):
     """Spans in which nothing is started. One that is wrong is ended, not removed: it kept somebody waiting."""
 
+    form = FreezeForm
     list_display = ("component", "environment", "starts_at", "ends_at", "reason", "by")
     list_filter = ("component", "environment")
     list_select_related = ("component", "environment", "by")

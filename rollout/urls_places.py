@@ -21,7 +21,7 @@ urlpatterns = [
     path("", include("monitoring.urls")),
     path("runbooks/", runbooks.runbook_list, name="runbook_list"),
     path("runbooks/<slug:component>/<slug:slug>/", runbooks.runbook, name="runbook"),
-    path("runbooks/<int:pk>/tick/", runbooks.runbook_tick, name="runbook_tick"),
+    path("runbook-ticks/<int:pk>/", runbooks.runbook_tick, name="runbook_tick"),
     path("history/", history.history, name="history"),
     path("history.csv", history.history_csv, name="history_csv"),
     # --- machines

@@ -89,7 +89,10 @@ class UploadForm(forms.Form):
     kind = forms.CharField(widget=forms.HiddenInput)
     file = forms.FileField(label="File", allow_empty_file=True)
     sidecar = forms.FileField(
-        label="Its .sha256 file", required=False, help_text="When it is given, the file must match it."
+        label="Its .sha256 file",
+        required=False,
+        allow_empty_file=True,
+        help_text="When it is given, the file must match it.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

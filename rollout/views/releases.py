@@ -1,6 +1,6 @@
 """Pages of releases: what they hold, what was brought for them, where they went."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -15,7 +15,7 @@ from rollout import access, checklist, drafting, evidence, states
 from rollout.component import LINKS, UPLOADS
 from rollout.middleware import actor_of
 from rollout.models import Artifact, Component, EvidenceLink, Release
-from rollout.views.forms_places import LinkForm, ReleaseForm, UploadForm
+from rollout.views.forms_places import LinkForm, ReleaseForm, UploadForm, label_of
 
 page = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -60,13 +60,16 @@ def show(
     context = {
         "release": found,
         "component": found.component,
-        "items": [_line(item, links, files, problem, url) for item in items],
+        "items": [_line(item, links, files, problem, url) for item in (*items, *_optional(items))],
+        "problem": "" if problem[0] in (*UPLOADS, *LINKS) else problem[1],
         "missing": checklist.missing(items),
         "replaced": [one for one in files if one.replaced_at],
         "rollouts": found.rollouts.with_places(),
         "targets": found.component.targets.filter(retired=False).select_related("environment"),
         "is_owner": bool(roles & access.OWNERS),
-        "busy": found.rollouts.filter(state__in=[states.RolloutState.QUEUED, *states.ACTIVE]).first(),
+        "busy": found.rollouts.filter(
+            state__in=[states.RolloutState.VALIDATING, states.RolloutState.QUEUED, *states.ACTIVE]
+        ).first(),
         "authors": len({commit["email"].casefold() for commit in found.commits}),
     }
     return render(request, "rollout/release.html", context, status=status)
@@ -87,6 +90,16 @@ def require_owner(request: HttpRequest, component: Component) -> None:
 def who(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments that tell a verb who asks, and when."""
     return {"user": request.user, "by": actor_of(request), "now": timezone.now()}
+
+
+def _optional(items: Iterable[checklist.Item]) -> list[checklist.Item]:
+    """Return lines for what the component does not ask for, but a person may bring."""
+    there = {item.kind for item in items}
+    return [
+        checklist.Item(kind=kind, label=label_of(kind), required=False, found=None)
+        for kind in (*UPLOADS, *LINKS)
+        if kind not in there
+    ]
 
 
 def _line(
