@@ -1,0 +1,74 @@
+"""A product that runs, a Chromium, and people in it; no page may complain, overflow a phone, or break its policy."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.product import Product
+from tests.browser.visitor import PHONE, Visitor, visitor
+
+CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+CHROMIUM += " --disable-component-update --disable-sync"
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Return a Chromium without a window."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM.split())
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Return the product with rollouts that wait for decisions, served by gunicorn; no worker is needed for that."""
+    made = Product(folder=tmp_path_factory.mktemp("browser"))
+    made.migrate()
+    made.facts = made.stage("desk", str(made.folder / "component"))
+    made.serve()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def ids(product: Product) -> dict[str, int]:
+    """Return the number of each rollout of the desk, by its place."""
+    return product.facts["rollouts"]
+
+
+@pytest.fixture(scope="session")
+def sessions() -> dict[str, Any]:
+    """Keep who signed in already."""
+    return {}
+
+
+@pytest.fixture
+def enter(product: Product, browser: Browser, sessions: dict[str, Any]) -> Iterator[Callable[..., Visitor]]:
+    """Return a function that lets somebody in; at the end every page must have behaved."""
+    here: list[Visitor] = []
+
+    def come(name: str, *, phone: bool = False, fresh: bool = False, **options: Any) -> Visitor:
+        known = sessions.get(name)
+        one = visitor(product, browser, state=None if fresh else known, phone=phone, **options)
+        here.append(one)
+        if fresh or known is None:
+            one.sign_in(name)
+            sessions.setdefault(name, one.context.storage_state())
+        one.name = name
+        return one
+
+    yield come
+    problems = [f"{one.name}: {problem}" for one in here for problem in judged(one)]
+    for one in here:
+        one.context.close()
+    assert not problems, "\n".join(problems)
+
+
+def judged(one: Visitor) -> list[str]:
+    """Return what was wrong with the pages that somebody saw, and with the last one on a phone."""
+    if one.page.viewport_size == PHONE and not one.page.url.startswith("about:"):
+        one.problems += [f"wider than a phone at {one.page.url}: {what}" for what in one.overflow()]
+    return one.problems
