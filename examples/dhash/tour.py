@@ -5,6 +5,7 @@ python examples/dhash/tour.py --base-url URL --world DIR. Exit 0 only when all o
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import re
@@ -115,17 +116,39 @@ def deploy(tour: Tour, version: str, reason: str, *, number: str) -> int:
 
 def submit(tour: Tour, version: str, reason: str) -> int:
     """Create the rollout in Rita's browser, accept the monitoring defaults, and submit."""
+    release = tour.api.release(version) or bring(tour, version)
     rita = tour.browser("rita")
-    release = next(one for one in tour.api.session.get(f"{tour.base_url}/api/v1/releases", timeout=30).json() if one["version"] == version)
-    target = next(
-        value for value, text in options(rita.get("/rollouts/new/").text, "target") if "production" in text
-    )
-    made = rita.post("/rollouts/new/", release=str(release["id"]), target=target, reason=reason)
+    target = next(value for value, text in options(rita.get("/rollouts/new/").text, "target") if "production" in text)
+    made = rita.post("/rollouts/new/", release=str(release), target=target, reason=reason)
     rollout = int(made.url.rstrip("/").rsplit("/", 1)[-1])
     print(f"      watch it: {tour.base_url}/rollouts/{rollout}/", flush=True)
     rita.post(f"/rollouts/{rollout}/tune/", page=f"/rollouts/{rollout}/", accepted="on")
     rita.post(f"/rollouts/{rollout}/submit/", page=f"/rollouts/{rollout}/")
     return rollout
+
+
+def bring(tour: Tour, version: str) -> int:
+    """Do what a CI job does: create the release, attach archive and CI bundle, link the runs; return its number."""
+    facts = next(
+        one for one in json.loads((tour.world.releases / "releases.json").read_text()) if one["version"] == version
+    )
+    made = tour.api.post(
+        "/components/dhash/releases",
+        json={key: facts[key] for key in ("version", "commit", "commits")} | {"notes": facts["title"]},
+    )
+    archive = tour.world.releases / facts["file"]
+    tour.api.put(f"/releases/{made['id']}/artifacts/release_archive", archive.name, archive.read_bytes())
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w") as out:
+        out.writestr("release.json", json.dumps(facts, indent=1))
+    tour.api.put(f"/releases/{made['id']}/artifacts/premerge_artifacts", "premerge_artifacts.zip", bundle.getvalue())
+    for run, kind in enumerate(
+        ("ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge"), start=int(facts["commit"][:6], 16)
+    ):
+        url = f"https://github.com/example-org/dhash/actions/runs/{run}"
+        tour.api.post(f"/releases/{made['id']}/links", json={"kind": kind, "url": url})
+    print(f"      CI brought dhash {version} through the API", flush=True)
+    return int(made["id"])
 
 
 def options(page: str, select: str) -> list[tuple[str, str]]:
@@ -147,7 +170,9 @@ def bad(tour: Tour) -> None:
         print(f"      because: {facts['why']}", flush=True)
     with tour.phase("3e. what is there now is what was there before"):
         tour.see(os.readlink(root / "current") == before_link, f"current points at {before_link} again")
-        tour.see(tree_digest(root / before_link) == before, f"the release directory is equal by sha256 ({before[:12]}…)")
+        tour.see(
+            tree_digest(root / before_link) == before, f"the release directory is equal by sha256 ({before[:12]}…)"
+        )
         database_was_equal(tour, rollout)
         tour.see(tour.live_version("production") == "1.1.0", "production answers with 1.1.0")
         tour.see("average_colour" in tour.post_image(), "traffic is served since the rollback")
@@ -159,14 +184,16 @@ def bad(tour: Tour) -> None:
 
 def database_was_equal(tour: Tour, rollout: int) -> None:
     """Compare the proof that was taken before the start with the backup, whose bytes are hashed here."""
-    facts = tour.api.rollout(rollout)
-    backup = ROOT / facts["backup"]["path"] if not Path(facts["backup"]["path"]).is_absolute() else Path(facts["backup"]["path"])
+    backup = newest_backup()
     with zipfile.ZipFile(backup) as archive, archive.open(f"root/{DATABASE}") as member:
         expected = hashlib.file_digest(member, "sha256").hexdigest()
-    proof = next(one for one in facts["artifacts"] if one["kind"] == "rollback-restore_proof")
+    proof = next(one for one in tour.api.rollout(rollout)["artifacts"] if one["kind"] == "rollback-restore_proof")
     text = tour.browser("aud").get(f"/artifacts/{proof['id']}/").text
     line = next((one for one in text.splitlines() if f" {DATABASE} " in one), "")
-    tour.see(line.endswith(expected) and " equal " in f" {line} ", f"the database was restored equal by sha256 ({expected[:12]}…)")
+    tour.see(
+        line.endswith(expected) and " equal " in f" {line} ",
+        f"the database was restored equal by sha256 ({expected[:12]}…)",
+    )
 
 
 def tree_digest(folder: Path) -> str:
@@ -180,9 +207,7 @@ def tree_digest(folder: Path) -> str:
 @contextmanager
 def traffic(tour: Tour) -> Iterator[None]:
     """Post real images to production at a steady rate while the tour goes on."""
-    argv = tour.world.command(
-        "production", "traffic", "--rate", "10", "--seconds", str(LIMIT_S), "--tolerate", "100"
-    )
+    argv = tour.world.command("production", "traffic", "--rate", "10", "--seconds", str(LIMIT_S), "--tolerate", "100")
     root = tour.world.root("production")
     process = subprocess.Popen(
         argv,
@@ -200,19 +225,30 @@ def traffic(tour: Tour) -> Iterator[None]:
 
 def backups_verify(tour: Tour) -> None:
     """Let sha256sum check every backup of production, as MISSION.md's command does."""
-    backups = Path(os.environ.get("GR_BACKUPS", ROOT / "backups"))
-    latest = sorted(backups.glob("dhash_production_*.zip"))[-1]
-    sidecar = f"{backups.name}/{latest.name}.sha256"
+    latest = newest_backup()
+    sidecar = f"{latest.parent.name}/{latest.name}.sha256"
     print(f"      $ sha256sum -c {sidecar}", flush=True)
-    done = subprocess.run(["sha256sum", "-c", sidecar], cwd=backups.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sha256sum", "-c", sidecar], cwd=latest.parent.parent, capture_output=True, text=True, check=False
+    )
     tour.see(done.returncode == 0, done.stdout.strip() or done.stderr.strip())
+
+
+def newest_backup() -> Path:
+    """Return the newest backup of production: the one that the rollback restored."""
+    backups = Path(os.environ.get("GR_BACKUPS", ROOT / "backups"))
+    return sorted(backups.glob("dhash_production_*.zip"))[-1]
 
 
 def audit_verifies(tour: Tour) -> None:
     """Let the product verify its hash chain."""
     print("      $ manage.py audit verify", flush=True)
     done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "audit", "verify"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "manage.py"), "audit", "verify"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     tour.see(done.returncode == 0, (done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
 
@@ -238,7 +274,10 @@ def main() -> int:
     try:
         run(tour)
     except (TourFailed, requests.RequestException, OSError, KeyError, StopIteration) as error:
-        print(f"\n  THE TOUR FAILED after {time.monotonic() - tour.begun:.0f} s: {type(error).__name__}: {error}", flush=True)
+        print(
+            f"\n  THE TOUR FAILED after {time.monotonic() - tour.begun:.0f} s: {type(error).__name__}: {error}",
+            flush=True,
+        )
         return 1
     total = time.monotonic() - tour.begun
     print("\n  phases:", flush=True)

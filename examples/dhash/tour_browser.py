@@ -1,7 +1,9 @@
 """A person in a browser, as far as HTTP goes: a signed-in session that posts forms with their CSRF token."""
 
+import hashlib
 import re
 import time
+from typing import Any
 
 import requests
 
@@ -81,6 +83,25 @@ class Client:
         """Return a rollout as the API tells it."""
         answer = self.session.get(f"{self.base_url}/api/v1/rollouts/{number}", timeout=30)
         answer.raise_for_status()
+        return answer.json()
+
+    def release(self, version: str) -> int | None:
+        """Return the number of a release of dhash, or None when there is none."""
+        found = self._json(self.session.get(f"{self.base_url}/api/v1/components/dhash/releases", timeout=30))
+        return next((int(one["id"]) for one in found if one["version"] == version), None)
+
+    def post(self, path: str, json: dict) -> dict:
+        """Send JSON and return the answer."""
+        return self._json(self.session.post(f"{self.base_url}/api/v1{path}", json=json, timeout=60))
+
+    def put(self, path: str, name: str, data: bytes) -> dict:
+        """Upload a file."""
+        headers = {"X-Filename": name, "X-SHA256": hashlib.sha256(data).hexdigest()}
+        return self._json(self.session.put(f"{self.base_url}/api/v1{path}", data=data, headers=headers, timeout=60))
+
+    def _json(self, answer: requests.Response) -> Any:
+        if answer.status_code >= 400:
+            raise TourFailed(f"{answer.request.method} {answer.request.path_url} answered {answer.text[:300]}")
         return answer.json()
 
     def wait_for(self, number: int, wanted: str, *, seconds: float, on_the_way: frozenset[str]) -> dict:

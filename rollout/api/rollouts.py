@@ -44,7 +44,8 @@ def get_rollout(request: HttpRequest, pk: int) -> Any:
     sign_off = rollout.sign_off
     signed = {"state": sign_off.state, "expires_at": shapes.moment(sign_off.expires_at)} if sign_off else None
     more = {"url": transitions.url_of(rollout), "sign_off": signed, "runs": [shapes.run(one) for one in runs]}
-    return {**shapes.rollout(rollout), **more}
+    made = [shapes.artifact(one) for one in rollout.artifacts.filter(replaced_at=None)]
+    return {**shapes.rollout(rollout), **more, "artifacts": made}
 
 
 @router.get("/rollouts/{int:pk}/checklist", auth=Bearer(READ), response={200: dict[str, Any], **ERRORS})

@@ -15,8 +15,8 @@ from django.utils import timezone
 from approvals.models import Person
 from monitoring import storage
 from monitoring.audit import Actor
-from rollout import actions, drafting, evidence, loading
-from rollout.models import Component, Release, Rollout, Target
+from rollout import actions, drafting, evidence, loading, tokens
+from rollout.models import SCOPES, Component, Release, Rollout, Target
 
 # user name -> (printed name, groups, words for the login table, commit e-mails)
 PEOPLE: dict[str, tuple[str, tuple[str, ...], str, tuple[str, ...]]] = {
@@ -55,10 +55,10 @@ class Command(BaseCommand):
         releases = {one["version"]: one for one in json.loads((folder / "releases" / "releases.json").read_text())}
         if not component.releases.exists():
             good = make_release(component, releases["1.1.0"], folder / "releases", user=rita, by=by)
-            make_release(component, releases["1.2.0"], folder / "releases", user=rita, by=by)
             wait_for_visitor(good, user=rita, by=by)
             crashing = make_release(component, releases["1.3.0"], folder / "releases", user=rita, by=by, complete=False)
             make_rollout(crashing, "canary", "Try the new codecs on the canary first.", user=rita, by=by)
+        keep_token(component, folder / "token", user=rita, by=by)
         base = options["base_url"]
         addresses = {
             "an approver's day (sign in as ann)": f"{base}/inbox/",
@@ -88,6 +88,16 @@ def make_people(folder: Path) -> list[dict[str, str]]:
     return logins
 
 
+def keep_token(component: Component, file: Path, *, user: User, by: Actor) -> None:
+    """Make the token that the demo's CI job uses, and keep its text in a file (0600) for the tour."""
+    if file.exists():
+        return
+    _, text = tokens.create(
+        component, name="dhash CI", scopes=list(SCOPES), days=90, user=user, by=by, now=timezone.now()
+    )
+    storage.write_atomic(file, text.encode())
+
+
 def make_release(
     component: Component, facts: dict[str, Any], folder: Path, *, user: User, by: Actor, complete: bool = True
 ) -> Release:
@@ -107,12 +117,25 @@ def make_release(
         chunks = storage.read_chunks(archive)
         sidecar = f"{facts['sha256']}  {facts['file']}"
         evidence.attach(
-            release, kind="release_archive", name=facts["file"], chunks=chunks, sidecar=sidecar, user=user, by=by, now=now
+            release,
+            kind="release_archive",
+            name=facts["file"],
+            chunks=chunks,
+            sidecar=sidecar,
+            user=user,
+            by=by,
+            now=now,
         )
     if complete:
         bundle = ci_bundle(folder / facts["file"], facts)
         evidence.attach(
-            release, kind="premerge_artifacts", name="premerge_artifacts.zip", chunks=[bundle], user=user, by=by, now=now
+            release,
+            kind="premerge_artifacts",
+            name="premerge_artifacts.zip",
+            chunks=[bundle],
+            user=user,
+            by=by,
+            now=now,
         )
         for number, kind in enumerate(CI_LINKS, start=int(facts["commit"][:6], 16)):
             evidence.link(release, kind=kind, url=RUNS_URL.format(number), user=user, by=by, now=now)
