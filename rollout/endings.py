@@ -154,6 +154,8 @@ def _rolled_back(run: Run, now: datetime) -> None:
 def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
     restored = run.steps.filter(kind="verify", params__what="restored", state=S.SUCCEEDED).exists()
     to = R.ROLLED_BACK_UNHEALTHY if restored else R.NOT_RESTORED
+    if not run.steps.filter(effect=True, attempt__gt=0).exists():
+        why = f"{why.rstrip('.')}. Nothing was touched: {run.target.live_version} is still live."
     opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
     move(run.rollout, to, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
     _alarm(run, title="Rollback failed", why=why, runbook="rollback", now=now)
