@@ -4,34 +4,22 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from approvals.rules import Policy, PolicyError
 from monitoring import gates
 from monitoring.gates import GateProfile, ProfileError
 from monitoring.routes import SEVERITIES, Route
+from rollout.component_target import place, read_commands, read_target, read_vars
 from rollout.config_reader import ComponentError, Table
-from rollout.target import COMMANDS, DRIVERS, REQUIRED_COMMANDS, TargetSpec
+from rollout.target import TargetSpec
 
 __all__ = ["Component", "ComponentError", "Environment", "parse", "sha256_of"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
-PLACEHOLDERS = (
-    "root",
-    "release_dir",
-    "current",
-    "shared",
-    "host",
-    "port",
-    "base_url",
-    "environment",
-    "component",
-    "release",
-)
 UPLOADS = ("release_archive", "premerge_artifacts", "monitor_logs")
 LINKS = ("ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge")
 FROM_RUNS = (
@@ -118,22 +106,22 @@ def parse(text: str, *, gates_text: str, base: Path) -> Component:
     name = head.text("name")
     if not NAME.fullmatch(name):
         raise ComponentError("component.name", "lower-case letters, digits and hyphens, at most 60", name)
-    values = {key: _place(str(value), base) for key, value in dict(root.raw("vars", {})).items()}
-    commands = _commands(root.table("commands"), values)
+    values = read_vars(root.table("vars", required=False), base)
+    commands = read_commands(root.table("commands"), values)
     environments = _environments(root.table("environments"), name, commands, values, _json(gates_text), base)
     requires_golden = head.flag("requires_golden", default=False)
     if requires_golden and "golden" not in commands:
         raise ComponentError("commands.golden", "an argv, because component.requires_golden is true")
-    evidence = root.table("evidence", required=False)
+    evidence, owners = root.table("evidence", required=False), root.table("owners", required=False)
     component = Component(
         name=name,
         title=head.text("title", default=name),
         description=head.text("description", default=" ").strip(),
         repository=head.text("repository", default=" ").strip(),
         branch=head.text("branch", default="main"),
-        runbooks=_place("./" + head.text("runbooks", default="runbooks"), base),
+        runbooks=place("./" + head.text("runbooks", default="runbooks"), base),
         requires_golden=requires_golden,
-        owners={key: str(value) for key, value in dict(root.raw("owners", {})).items()},
+        owners={key: owners.text(key) for key in owners.data},
         environments=environments,
         policy=_policy(root.raw("policy", {}), requires_golden),
         evidence=_evidence(evidence, requires_golden),
@@ -156,34 +144,12 @@ def _toml(text: str) -> dict[str, Any]:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError) as error:
+        data = json.loads(text)
+    except ValueError as error:
         raise ComponentError("component.gates", f"a JSON object in the gates file ({error})")
-
-
-def _place(value: str, base: Path) -> str:
-    return str(base / value[2:]) if value.startswith("./") else value
-
-
-def _commands(table: Table, values: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    commands = {}
-    for name in COMMANDS:
-        if name in REQUIRED_COMMANDS or name in table.data:
-            argv = table.texts(name, at_least=1)
-            for argument in argv:
-                _check_argument(f"commands.{name}", argument, values)
-            commands[name] = argv
-    table.close(known=", ".join(COMMANDS))
-    return commands
-
-
-def _check_argument(key: str, argument: str, values: Mapping[str, str]) -> None:
-    """Allow a placeholder only as a whole argument, so that no value can change how the rest is read."""
-    if "{" not in argument and "}" not in argument:
-        return
-    known = sorted({*PLACEHOLDERS, *values})
-    if not (argument.startswith("{") and argument.endswith("}") and argument[1:-1] in known):
-        raise ComponentError(key, f"a placeholder as a whole argument, one of {', '.join(known)}", argument)
+    if not isinstance(data, dict):
+        raise ComponentError("component.gates", "a JSON object in the gates file", data)
+    return data
 
 
 def _environments(
@@ -199,7 +165,7 @@ def _environments(
         entry = table.table(name)
         if not NAME.fullmatch(name):
             raise ComponentError(f"environments.{name}", "a name of lower-case letters, digits and hyphens")
-        target = _target(entry, component, name, commands, values, base)
+        target = read_target(entry, component, name, commands, values, base)
         environment = Environment(
             target=target,
             profile=_profile(entry, gates_data, commands),
@@ -210,49 +176,6 @@ def _environments(
     if not found:
         raise ComponentError("environments", "at least one environment")
     return tuple(found)
-
-
-def _target(
-    entry: Table,
-    component: str,
-    name: str,
-    commands: dict[str, tuple[str, ...]],
-    values: dict[str, str],
-    base: Path,
-) -> TargetSpec:
-    health = entry.table("health")
-    backup = entry.table("backup")
-    target = TargetSpec(
-        component=component,
-        environment=name,
-        driver=entry.text("driver", choices=DRIVERS),
-        root=_place(entry.text("root"), base),
-        host=entry.text("host", default="127.0.0.1"),
-        port=entry.whole("port", low=1, high=65535),
-        commands=commands,
-        placeholders=values,
-        health_path=health.text("path", default="/health"),
-        health_timeout_s=health.whole("timeout_s", default=10, low=1, high=300),
-        directories=_inside(backup, "directories"),
-        sqlite=_inside(backup, "sqlite"),
-        postgresql=backup.texts("postgresql", default=()),
-        database=entry.text("database", default="restore", choices=("restore", "keep")),
-        migrate=entry.text("migrate", default="before", choices=("before", "after")),
-        minimum_free_bytes=entry.whole("minimum_free_mib", default=64) * 1024**2,
-    )
-    if not Path(target.root).is_absolute():
-        raise ComponentError(f"environments.{name}.root", 'an absolute path, or one that begins with "./"', target.root)
-    health.close()
-    backup.close()
-    return target
-
-
-def _inside(table: Table, key: str) -> tuple[str, ...]:
-    paths = table.texts(key, default=())
-    for path in paths:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise ComponentError(f"{table.name}.{key}", "a path inside the environment's root", path)
-    return paths
 
 
 def _profile(entry: Table, gates_data: dict[str, Any], commands: dict[str, tuple[str, ...]]) -> GateProfile:

@@ -117,11 +117,19 @@ def _read(path: Path) -> tuple[str, str]:
 def _read_runbooks(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise ComponentError("component.runbooks", f"a directory of *.md files, {folder} is none")
-    return {
-        file.stem: file.read_text("utf-8")
-        for file in sorted(folder.glob("*.md"))
-        if file.stat().st_size <= RUNBOOK_LIMIT_BYTES
-    }
+    return {file.stem: _read_runbook(file) for file in sorted(folder.glob("*.md"))}
+
+
+def _read_runbook(file: Path) -> str:
+    try:
+        content = file.read_bytes()
+        if len(content) > RUNBOOK_LIMIT_BYTES:
+            raise ComponentError(
+                "component.runbooks", f"{file.name} of at most {RUNBOOK_LIMIT_BYTES} bytes", len(content)
+            )
+        return content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ComponentError("component.runbooks", f"{file.name} to be a readable UTF-8 file ({error})")
 
 
 def _difference(live: Configuration | None, text: str, gates_text: str) -> str:
