@@ -21,7 +21,7 @@ START_GRACE_S = 5.0
 
 def lock_path(target: Target) -> Path:
     """Return the lock file of a target on this host."""
-    return Path(settings.GR_RUN_DIR) / "locks" / f"{target.component.name}-{target.environment.name}.lock"
+    return Path(settings.GR_RUN_DIR) / "locks" / f"{target.component.name}@{target.environment.name}.lock"
 
 
 def folder_of(step: Step) -> Path:
