@@ -86,7 +86,7 @@ def check(request: HttpRequest) -> None:
     """Raise PermissionDenied, which names the roles that could, unless the route is open to this user."""
     match = request.resolver_match
     route = match.view_name if match else ""
-    allowed = ROUTES.get(route or "") or _family(route or "")
+    allowed = row_of(route or "")
     if allowed is None:
         raise PermissionDenied(f"the route {route!r} has no row in the access table")
     if allowed is ANYONE:
@@ -106,6 +106,9 @@ def groups_of(request: HttpRequest) -> frozenset[str]:
     return request.group_names  # type: ignore[attr-defined, no-any-return]
 
 
-def _family(route: str) -> frozenset[str] | None:
-    """Return the row of a whole namespace: Django's admin asks for permissions of its own, the API for tokens."""
-    return {"admin": ADMINS, "api": ANYONE}.get(route.partition(":")[0]) if ":" in route else None
+def row_of(route: str) -> frozenset[str] | None:
+    """Return who may use a route, or None when nobody said."""
+    # a whole namespace has one row: Django's admin asks for permissions of its own, the API for tokens
+    if ":" in route:
+        return {"admin": ADMINS, "api": ANYONE}.get(route.partition(":")[0])
+    return ROUTES.get(route)
