@@ -1,4 +1,4 @@
-"""The API under /api/v1/: for CI, by bearer token; it brings and reads evidence, never approves, starts or rolls back."""
+"""The API under /api/v1/: for CI, by bearer token; it brings and reads evidence, it never decides or starts."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
@@ -22,5 +22,6 @@ def patterns() -> tuple[list[URLResolver | URLPattern], str, str]:
     """Return what `path()` takes; the sign-in page is not for machines, each route asks for its token itself."""
     made, app_name, namespace = api.urls
     for pattern in made:
-        login_not_required(pattern.callback)
+        if pattern.callback is not None:
+            login_not_required(pattern.callback)
     return made, app_name, namespace

@@ -48,9 +48,9 @@ def _positive(total: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
-def size_text(size: int | None) -> str:
-    """Say bytes exactly, then rounded in decimal units; None is a dash."""
-    if size is None or size == "":
+def size_text(size: int | str | None) -> str:
+    """Say bytes exactly, then rounded in decimal units; None, or a variable that a template lacks, is a dash."""
+    if size is None or isinstance(size, str):
         return "—"
     exact = f"{size:,} byte" if size == 1 else f"{size:,} bytes"
     for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
