@@ -17,6 +17,7 @@ urlpatterns = [
     path("releases/<int:pk>/links/", evidence.link_add, name="link_add"),
     path("artifacts/<int:pk>/", evidence.artifact, name="artifact"),
     path("rollouts/<int:pk>/manifest.json", evidence.manifest, name="manifest"),
+    path("rollouts/<int:pk>/pull-request.md", evidence.pull_request, name="rollout_checklist_md"),
     # --- after the fact
     path("", include("monitoring.urls")),
     path("runbooks/", runbooks.runbook_list, name="runbook_list"),

@@ -144,7 +144,7 @@ def _targets(found: Component, spec: component.Component | None) -> list[dict[st
     specs = {one.name: one for one in spec.environments} if spec else {}
     freezes = list(Freeze.objects.filter(component=found, starts_at__lte=timezone.now(), ends_at__gt=timezone.now()))
     order = list(specs)
-    rows = sorted(
+    ordered = sorted(
         rows, key=lambda row: order.index(row.environment.name) if row.environment.name in specs else len(order)
     )
     return [
@@ -154,7 +154,7 @@ def _targets(found: Component, spec: component.Component | None) -> list[dict[st
             "spec": specs.get(row.environment.name),
             "freeze": _freeze(row, freezes),
         }
-        for row in rows
+        for row in ordered
     ]
 
 

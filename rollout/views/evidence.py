@@ -16,6 +16,7 @@ from approvals import people
 from approvals.ledger import Refused
 from monitoring import audit
 from rollout import drafting, evidence
+from rollout import pull_request as pull_request_facts
 from rollout.middleware import actor_of
 from rollout.models import Artifact, Release, Rollout
 from rollout.views import releases
@@ -97,6 +98,16 @@ def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
     response.headers["Content-Disposition"] = f'attachment; filename="rollout-{rollout.pk}-manifest.json"'
     response.headers["ETag"] = f'"{rollout.digest}"'
     return _sealed(response)
+
+
+@require_GET
+def pull_request(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give out the checklist to paste into the pull request, ticked only where true."""
+    rollout = get_object_or_404(Rollout.objects.with_places().select_related("backup"), pk=pk)
+    text = pull_request_facts.markdown(rollout, now=timezone.now())
+    return HttpResponse(
+        text, content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"}
+    )
 
 
 def _sidecar_text(sidecar: Any) -> str:
