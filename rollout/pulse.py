@@ -21,6 +21,7 @@ TICK_S = 0.2
 AGAIN_S = 2.0
 LOOK_AGAIN_S = 1.0
 BEAT_S = 2.0
+IDLE_S = 30.0
 
 
 class Pulse:
@@ -49,6 +50,8 @@ class Pulse:
             self._hint("deliver", nudge.deliver, again_s=AGAIN_S)
         if SignOff.objects.filter(state__in=SignOff.LIVE, expires_at__lte=now).exists():
             self._hint("sweep", nudge.sweep, again_s=30)
+        # Also when nothing is due: a worker shows that it lives from inside a task, and /readyz asks for it.
+        self._hint("idle", nudge.sweep, again_s=IDLE_S)
         if self.clock() - self.beat_at >= BEAT_S:
             self.beat_at = self.clock()
             heartbeat.beat("pulse")
