@@ -79,6 +79,11 @@ ROUTES: dict[str, frozenset[str]] = {
     "healthz": ANYONE,
     "readyz": ANYONE,
     "metrics": ANYONE,
+    "token_list": OWNERS | ADMINS,
+    "token_create": OWNERS | ADMINS,
+    "token_revoke": OWNERS | ADMINS,
+    "rollout_publish": OWNERS | DECIDERS | STOPPERS,
+    "rollout_merge": OWNERS | DECIDERS,
 }
 
 

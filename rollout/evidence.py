@@ -14,7 +14,7 @@ from django.db.models import Q
 from approvals.ledger import Refused
 from monitoring import audit, storage
 from monitoring.audit import Actor, Subject
-from rollout import states
+from rollout import nudge, states
 from rollout.checklist import BROUGHT, Found, Item, build
 from rollout.component import LINKS, UPLOADS
 from rollout.models import Artifact, Backup, EvidenceLink, Release, Rollout, Run
@@ -70,11 +70,15 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
         raise Refused(f"{url[:80]!r} is not a link to a CI run: an https:// URL of at most 300 characters is expected.")
     with transaction.atomic():
         _check_open(release)
-        values = {"url": url, "added_by": user, "via": by.via, "added_at": now, "check_state": "not_checked"}
+        asks = bool(settings.GR_GITHUB_TOKEN and release.component.spec.repository)
+        state = "not_checked" if asks else "not_configured"
+        values = {"url": url, "added_by": user, "via": by.via, "added_at": now, "check_state": state}
         made, _ = EvidenceLink.objects.update_or_create(
             release=release, kind=kind, defaults={**values, "check_detail": "", "checked_at": None}
         )
         data = {"kind": kind, "url": url}
+        if asks:
+            nudge.check(release.pk)
         audit.append(action="link.attached", by=by, subject=subject_of(release), data=data, now=now)
     return made
 
@@ -137,14 +141,16 @@ def subject_of(release: Release) -> Subject:
 def _of_release(release: Release) -> dict[str, Found]:
     own = release.artifacts.filter(rollout=None, replaced_at=None)
     here = {artifact.kind: _of_artifact(artifact) for artifact in own}
+    strict = release.component.spec.github == "block"
     for one in release.links.all():
-        bad = one.check_detail if one.check_state in BAD_CHECKS else ""
-        note = one.check_detail if one.check_state == "ok" else one.check_state.replace("_", " ")
+        words = one.check_detail or one.check_state.replace("_", " ")
+        unproved = one.check_state in BAD_CHECKS or (strict and one.check_state != "ok")
+        bad, note = (words, "") if unproved else ("", words)
         here[one.kind] = Found(kind=one.kind, name=one.url, url=one.url, bad=bad, note=note)
     return here
 
 
-BAD_CHECKS = frozenset({"failed", "pending", "wrong_commit", "wrong_platform", "not_found"})
+BAD_CHECKS = frozenset({"failed", "pending", "wrong_commit", "wrong_platform", "wrong_workflow", "not_found"})
 
 
 def _of_artifact(artifact: Artifact) -> Found:

@@ -29,6 +29,21 @@ def sweep() -> None:
     _soon("rollout.tasks.sweep")
 
 
+def check(release_id: int) -> None:
+    """Hint that GitHub should be asked about the links of a release."""
+    _soon("rollout.tasks.check", release_id)
+
+
+def publish(rollout_id: int) -> None:
+    """Hint that GitHub should be told how a sign-off stands."""
+    _soon("rollout.tasks.publish", rollout_id)
+
+
+def merge(rollout_id: int) -> None:
+    """Hint that a person asked for the pull request of a rollout to be merged."""
+    _soon("rollout.tasks.merge", rollout_id)
+
+
 def waiting() -> int:
     """Return how many messages nobody has taken yet."""
     return int(get_broker().queue_size())

@@ -19,10 +19,16 @@ DUTIES = {
     "media_engineering": "golden validation and media QA",
     "triage": "handles rollback and incident creation",
 }
+PLATFORMS = {
+    "ci_ubuntu": "Ubuntu",
+    "ci_macos": "macOS",
+    "ci_windows": "Windows",
+    "ci_premerge": "premerge-validation",
+}
 STANDINGS = {"ok": Standing.OK, "failed": Standing.MISSING, "not_configured": Standing.NOT_CONFIGURED}
 
 
-def markdown_of(rollout: Rollout, *, now: datetime) -> str:
+def markdown(rollout: Rollout, *, now: datetime) -> str:
     """Return the checklist to paste into the pull request."""
     return checklist.pull_request_checklist(facts_of(rollout, now=now))
 
@@ -45,7 +51,7 @@ def facts_of(rollout: Rollout, *, now: datetime) -> ChecklistFacts:
             Item(key=item.kind, label=item.label, done=item.done, detail=_detail(item.found)) for item in items
         ),
         artifacts=tuple(ArtifactFact(name=one.name, sha256=one.sha256) for one in here.values() if one.sha256),
-        ci=tuple(_ci(kind, links.get(kind), strict=spec.github == "block") for kind in LINKS if kind in links),
+        ci=tuple(_ci(links[kind]) for kind in LINKS if kind in links),
         sign_offs=signed,
         sign_off_complete=complete,
         backup=_backup(rollout, here.get("backup")),
@@ -61,13 +67,10 @@ def facts_of(rollout: Rollout, *, now: datetime) -> ChecklistFacts:
     )
 
 
-def _ci(kind: str, link: EvidenceLink | None, *, strict: bool) -> CiFact:
-    """Return one run; unproved links count only where nothing proves them and the policy is content with that."""
-    state = link.check_state if link else ""
-    platform = kind.removeprefix("ci_").replace("premerge", "premerge-validation")
-    told = (link.check_detail or state.replace("_", " ")) if link else ""
-    ok = state == "ok" or (state == "not_configured" and not strict)
-    return CiFact(platform=platform, url=link.url if link else "", ok=ok, sentence=told)
+def _ci(link: EvidenceLink) -> CiFact:
+    """Return one run; it is ticked only when GitHub proved it, whatever the policy is content with."""
+    told = link.check_detail or link.check_state.replace("_", " ")
+    return CiFact(platform=PLATFORMS.get(link.kind, link.kind), url=link.url, ok=link.check_state == "ok", sentence=told)
 
 
 def _protection(link: EvidenceLink | None) -> Finding:

@@ -3,8 +3,8 @@
 from django.utils import timezone
 
 from monitoring import notices, watcher
-from rollout import actions, engine, heartbeat, nudge
-from rollout.models import Run
+from rollout import actions, engine, heartbeat, nudge, publishing
+from rollout.models import Release, Rollout, Run
 
 
 def advance(run_id: int) -> None:
@@ -31,3 +31,21 @@ def sweep() -> None:
     """Close what has expired."""
     heartbeat.beat("worker")
     actions.expire_due(timezone.now())
+
+
+def check(release_id: int) -> None:
+    """Ask GitHub about the links of a release and its branch."""
+    heartbeat.beat("worker")
+    publishing.check_release(Release.objects.select_related("component").get(pk=release_id), now=timezone.now())
+
+
+def publish(rollout_id: int) -> None:
+    """Tell GitHub how a sign-off stands."""
+    heartbeat.beat("worker")
+    publishing.publish(Rollout.objects.with_places().get(pk=rollout_id), now=timezone.now())
+
+
+def merge(rollout_id: int) -> None:
+    """Merge the pull request of a rollout, if everything holds."""
+    heartbeat.beat("worker")
+    publishing.merge(Rollout.objects.with_places().get(pk=rollout_id), now=timezone.now())

@@ -61,8 +61,7 @@ def create(
 def revoke(token: Token, *, user: User, by: Actor, now: datetime) -> None:
     """End a token at once; its owner, or an admin of its component, may. Raises Refused when it was revoked already."""
     permits.in_person(by, user)
-    if user.pk != token.owner_id and access.ADMIN not in ledger.current_roles(user, token.component.name):
-        raise PermissionDenied("A token is revoked by its owner or by an admin.")
+    require_revoker(user, token)
     with transaction.atomic():
         if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) != 1:
             raise Refused("This token was revoked already.")
@@ -86,6 +85,12 @@ def require_maker(user: User, component: Component) -> None:
     """Raise PermissionDenied unless the user may make tokens for a component now."""
     if not ledger.current_roles(user, component.name) & MAKERS:
         raise PermissionDenied(f"This needs the role {' or '.join(sorted(MAKERS))} for {component.name}.")
+
+
+def require_revoker(user: User, token: Token) -> None:
+    """Raise PermissionDenied unless the user may end this token."""
+    if user.pk != token.owner_id and access.ADMIN not in ledger.current_roles(user, token.component.name):
+        raise PermissionDenied("A token is revoked by its owner or by an admin.")
 
 
 def subject_of(token: Token) -> Subject:

@@ -13,7 +13,7 @@ from django.db.models import F
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
 from monitoring.notices import Severity
-from rollout import states
+from rollout import nudge, states
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -38,6 +38,10 @@ NOTICES: dict[tuple[str, str], tuple[str, Severity]] = {
     ("rollout", R.UNKNOWN): ("run_unknown", "critical"),
     ("run", N.UNKNOWN): ("run_unknown", "critical"),
 }
+
+
+# What GitHub is told of, as the status of the release's commit.
+PUBLISHED = frozenset({R.WAITING, R.APPROVED, R.DRAFT, R.REJECTED, R.EXPIRED, R.SUCCEEDED})
 
 
 class ConflictError(RuntimeError):
@@ -79,6 +83,8 @@ def move(
         obj.state, obj.version = str(to), obj.version + 1
         for name, value in changes.items():
             setattr(obj, name, value)
+        if kind == "rollout" and to in PUBLISHED and settings.GR_GITHUB_TOKEN:
+            nudge.publish(obj.pk)
         event = NOTICES.get((kind, to))
         if event:
             tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")

@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from rollout.api.app import patterns
+from rollout.views import publishing, tokens
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -15,6 +16,11 @@ urlpatterns = [
     path("", include("rollout.urls_rollouts")),
     # --- places, after the fact, machines: components, releases, incidents, runbooks, history, health
     path("", include("rollout.urls_places")),
-    # --- the API
+    # --- the API and its tokens, GitHub
+    path("components/<slug:name>/tokens/", tokens.token_list, name="token_list"),
+    path("components/<slug:name>/tokens/new/", tokens.token_create, name="token_create"),
+    path("rollouts/<int:pk>/publish/", publishing.rollout_publish, name="rollout_publish"),
+    path("rollouts/<int:pk>/merge/", publishing.rollout_merge, name="rollout_merge"),
+    path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token_revoke"),
     path("api/v1/", patterns()),
 ]

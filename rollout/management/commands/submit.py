@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from rollout import actions, driving, shell, states
+from rollout import actions, driving, publishing, shell, states
 from rollout.states import RolloutState as R
 
 
@@ -25,6 +25,7 @@ class Command(shell.ActingCommand):
         now = timezone.now()
         rollout = shell.rollout_of(options["rollout"])
         person = shell.operator(options, now=now)
+        publishing.check_release(rollout.release, now=now)  # here, because perhaps no worker is up to do it
         run = actions.submit(rollout, user=person.user, by=person.actor, now=now)
         driving.drive(run, self.say)
         rollout.refresh_from_db()
