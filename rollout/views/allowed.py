@@ -19,6 +19,7 @@ MAY_STOP = frozenset(
 class Verbs:
     """What this person may do to this rollout now."""
 
+    decide: bool = False
     submit: bool = False
     tune: bool = False
     start: bool = False
@@ -37,6 +38,7 @@ def verbs(
     *,
     roles: frozenset[str],
     username: str,
+    may_decide: bool,
     may_start: bool,
     changed: bool,
     ready: bool,
@@ -45,6 +47,7 @@ def verbs(
     state, stopper = R(rollout.state), bool(roles & access.STOPPERS)
     early = state in BEFORE_START
     return Verbs(
+        decide=may_decide and state in (R.WAITING, R.APPROVED),
         submit=ready and state == R.DRAFT and bool(roles & (access.OWNERS | access.DECIDERS)),
         tune=early and bool(roles & (access.OWNERS | access.STOPPERS | access.DECIDERS)),
         start=state == R.APPROVED and may_start,

@@ -65,6 +65,7 @@ class Page:
             roles=self.roles,
             ready=self.ready,
             username=self.request.user.get_username(),
+            may_decide=panel is not None and bool(panel.duties),
             may_start=panel is not None and panel.may_start,
             changed=self.changed,
         )
