@@ -11,6 +11,8 @@ from monitoring import incidents
 from monitoring.audit import SYSTEM, Subject
 from monitoring.models import AuditEntry, Incident, Notice
 from monitoring.routes import Route
+from monitoring.views import RESPONDERS
+from rollout import access
 from tests.rollout.signed_in import browser, queries
 
 Cast = dict[str, User]
@@ -137,6 +139,12 @@ def test_another_severity_is_told_with_the_reason(cast: Cast, incident: Incident
 @pytest.mark.parametrize("verb", ["note", "acknowledge", "severity", "close"])
 def test_an_auditor_reads_and_changes_nothing(cast: Cast, incident: Incident, verb: str) -> None:
     assert post(cast["aud"], verb, incident, text="x").status_code == 403
+
+
+def test_the_forms_are_shown_to_those_who_may_use_them(cast: Cast, incident: Incident) -> None:
+    assert {access.ROUTES[f"incident_{verb}"] for verb in ("note", "acknowledge", "severity", "close")} == {RESPONDERS}
+    shown = ["<textarea" in page(cast[name], incident) for name in ("tom", "olaf", "aud", "ann")]
+    assert shown == [True, True, False, False]
 
 
 @pytest.mark.parametrize("verb", ["note", "acknowledge", "severity", "close"])

@@ -154,13 +154,13 @@ def test_evidence_is_closed_while_the_release_is_on_its_way(cast: Cast, target: 
     assert "The evidence is closed" in browser(cast["rita"]).get(f"/releases/{rollout.release_id}/").content.decode()
 
 
-def test_a_link_is_kept_and_shown_as_not_checked(cast: Cast, release: Release) -> None:
+def test_a_link_that_nobody_could_check_is_kept_and_shown_so(cast: Cast, release: Release) -> None:
     url = "https://github.com/example-org/dhash/actions/runs/1"
     client = browser(cast["rita"])
     client.post(reverse("link_add", args=[release.pk]), {"kind": "ci_ubuntu", "url": url})
     assert EvidenceLink.objects.get().url == url
     page = client.get(f"/releases/{release.pk}/").content.decode()
-    assert "Not checked" in page and 'rel="noopener noreferrer nofollow"' in page
+    assert "Not configured" in page and 'rel="noopener noreferrer nofollow"' in page
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "http://ci.example/1", "https://user:pw@ci.example/1", "x"])
