@@ -33,7 +33,7 @@ def live_context(page: Page) -> dict[str, Any]:
         "open_runs": [line for line in live.run_lines(page.runs) if line.open],
         "watch": watch,
         "open_incidents_here": [one for one in page.incidents if one.state != Incident.State.CLOSED],
-        "charts": [gate for gate in watch.gates if gate["severity"] == "rollback"] if watch else [],
+        "charts": watch.charted if watch else (),
         "target": rollout.target,
         "poll_s": 0 if final else POLL_S[rollout.state not in CALM],
         "seen": asked,

@@ -77,6 +77,11 @@ class WatchView:
         """Return how many looks there were."""
         return self.watch.polls
 
+    @property
+    def charted(self) -> tuple[dict[str, Any], ...]:
+        """Return the gates that are drawn: those that roll back, or all where none does."""
+        return tuple(gate for gate in self.gates if gate["severity"] == "rollback") or self.gates
+
 
 def runs_of(rollout: Rollout) -> list[Run]:
     """Return the rollout's runs, oldest first, with their steps, in two queries."""

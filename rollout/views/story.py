@@ -220,7 +220,7 @@ def _at_step(facts: Facts) -> str:
 
 
 def _aborting(facts: Facts) -> str:
-    return "An abort was asked for; it takes effect when the step that runs has ended." if facts.abort_requested else ""
+    return "An abort was asked for; the command that runs is told to stop." if facts.abort_requested else ""
 
 
 SAYINGS: dict[R, Callable[[Facts], NextAction]] = {

@@ -98,9 +98,7 @@ def rollout_start(request: HttpRequest, pk: int) -> HttpResponse:
 @sentences
 def rollout_abort(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop what is going on."""
-    return _with_reason(
-        request, pk, "abort", actions.abort, "Abort asked for: it takes effect when the step that runs has ended."
-    )
+    return _with_reason(request, pk, "abort", actions.abort, "Abort asked for: the command that runs is told to stop.")
 
 
 @require_POST

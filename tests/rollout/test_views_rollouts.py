@@ -61,7 +61,7 @@ def test_a_waiting_rollout_names_the_missing_seats_and_who_can_fill_them(target:
     said = page(waiting, cast["aud"])
     assert "2 signatures are missing: ops and deploy-operator." in said
     assert "Abe (ops)" in said and "Olaf (deploy-operator)" in said
-    assert "Rita is requester" in said
+    assert "Rita holds none of the roles approver, ops, deploy-operator" in said
 
 
 def test_the_decision_form_offers_only_duties_that_would_fill_a_seat(target: Target, cast: Cast) -> None:
