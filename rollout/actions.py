@@ -7,7 +7,6 @@ What a draft is made of stands in `drafting`, what a manifest is frozen from in 
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
@@ -41,8 +40,6 @@ def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
         previous = rollout.target.live_version
         transitions.move(rollout, R.VALIDATING, by=by, now=now, state_why="", previous_version=previous, sign_off=None)
         run = opening.validate_run(rollout, user=user, now=now)
-    if settings.GR_GITHUB_TOKEN:
-        nudge.check(rollout.release_id)
     nudge.run(run.pk)
     return run
 

@@ -69,8 +69,8 @@ def facts_of(rollout: Rollout, *, now: datetime) -> ChecklistFacts:
 
 def _ci(link: EvidenceLink) -> CiFact:
     """Return one run; it is ticked only when GitHub proved it, whatever the policy is content with."""
-    told = link.check_detail or link.check_state.replace("_", " ")
-    return CiFact(platform=PLATFORMS.get(link.kind, link.kind), url=link.url, ok=link.check_state == "ok", sentence=told)
+    told, platform = link.check_detail or link.check_state.replace("_", " "), PLATFORMS.get(link.kind, link.kind)
+    return CiFact(platform=platform, url=link.url, ok=link.check_state == "ok", sentence=told)
 
 
 def _protection(link: EvidenceLink | None) -> Finding:

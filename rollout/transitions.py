@@ -83,8 +83,8 @@ def move(
         obj.state, obj.version = str(to), obj.version + 1
         for name, value in changes.items():
             setattr(obj, name, value)
-        if kind == "rollout" and to in PUBLISHED and settings.GR_GITHUB_TOKEN:
-            nudge.publish(obj.pk)
+        if isinstance(obj, Rollout) and settings.GR_GITHUB_TOKEN:
+            _nudge_github(obj)
         event = NOTICES.get((kind, to))
         if event:
             tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")
@@ -116,6 +116,13 @@ def tell(
         url=url_of(rollout),
         now=now,
     )
+
+
+def _nudge_github(rollout: Rollout) -> None:
+    if rollout.state == R.VALIDATING:
+        nudge.check(rollout.release_id)
+    elif rollout.state in PUBLISHED:
+        nudge.publish(rollout.pk)
 
 
 def subject_of(obj: Moved | Target) -> Subject:

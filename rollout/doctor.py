@@ -1,0 +1,171 @@
+"""Looks at an installation as it stands: database, processes, disk, components, notices, GitHub; changes nothing."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.checks import ERROR, run_checks
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from monitoring import notices
+from rollout import access, heartbeat, nudge
+from rollout.config_reader import ComponentError
+from rollout.drivers import DRIVERS
+from rollout.models import Component, Target
+
+Level = Literal["ok", "warn", "bad"]
+BEATS = {"pulse": 15.0, "worker": 120.0}  # seconds without a sign of life that are still well
+QUEUE_WAIT_S = 60.0
+LOW_DISK_BYTES = 1024**3
+ADMINS_WANTED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do, and is empty when all is well."""
+
+    level: Level
+    what: str
+    advice: str = ""
+
+
+def examine(*, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for everything that a deployment needs."""
+    yield from _database()
+    yield from _system_checks()
+    yield from _processes()
+    yield from _disk()
+    yield from _people()
+    yield from _components()
+    yield from _channels()
+    yield _github()
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        yield Finding(level="bad", what=f"the database does not answer: {error}", advice="check DATABASE_URL")
+        return
+    yield Finding(level="ok", what=f"the database answers ({connection.vendor})")
+    if waiting:
+        yield Finding(level="bad", what=f"{len(waiting)} migration(s) wait", advice="run manage.py migrate")
+    else:
+        yield Finding(level="ok", what="every migration is applied")
+
+
+def _system_checks() -> Iterator[Finding]:
+    found = run_checks(databases=["default"])
+    for one in found:
+        level: Level = "bad" if one.level >= ERROR else "warn"
+        yield Finding(level=level, what=f"{one.id}: {one.msg}", advice=str(one.hint or ""))
+    if not found:
+        yield Finding(level="ok", what="settings, PRAGMAs, directories and guard triggers are as they should be")
+
+
+def _processes() -> Iterator[Finding]:
+    for name, limit_s in BEATS.items():
+        age = heartbeat.age_s(name)
+        if age is None:
+            yield Finding(level="warn", what=f"{name} never gave a sign of life", advice=f"start manage.py {name}")
+        elif age > limit_s:
+            yield Finding(level="bad", what=f"{name} is silent for {age:.0f} s", advice=f"start manage.py {name} again")
+        else:
+            yield Finding(level="ok", what=f"{name} gave a sign of life {age:.0f} s ago")
+    waits = nudge.oldest_s()
+    if waits > QUEUE_WAIT_S:
+        yield Finding(level="bad", what=f"a task waits for {waits:.0f} s", advice="start manage.py worker, or another")
+
+
+def _disk() -> Iterator[Finding]:
+    for name in ("GR_VAR", "GR_BACKUPS"):
+        place = Path(getattr(settings, name))
+        nearest = next(one for one in (place, *place.parents) if one.exists())
+        free = shutil.disk_usage(nearest).free
+        what = f"{free // 1024**2} MiB are free for {name} ({place})"
+        if free < LOW_DISK_BYTES:
+            yield Finding(level="bad", what=what, advice="make room, or move it to a larger disk")
+        else:
+            yield Finding(level="ok", what=what)
+
+
+def _people() -> Iterator[Finding]:
+    admins = User.objects.filter(is_active=True, groups__name=access.ADMIN).count()
+    if admins < ADMINS_WANTED:
+        advice = "manage.py first_admins_link, or People in the browser: a second admin confirms configurations"
+        yield Finding(level="warn", what=f"{admins} active admin(s), {ADMINS_WANTED} are needed", advice=advice)
+    else:
+        yield Finding(level="ok", what=f"{admins} active admins")
+
+
+def _components() -> Iterator[Finding]:
+    if not Component.objects.exists():
+        yield Finding(level="warn", what="no component is loaded", advice="manage.py load_component FILE")
+    for target in Target.objects.filter(retired=False).select_related("component", "environment"):
+        yield from _target(target)
+
+
+def _target(target: Target) -> Iterator[Finding]:
+    try:
+        spec = target.spec
+    except ComponentError as error:
+        yield Finding(level="bad", what=f"{target}: {error}", advice="correct component.toml and load it again")
+        return
+    live = DRIVERS[spec.driver].live(spec)
+    if not live or not (spec.root_path / live).is_dir():
+        advice = f"make {spec.root}/current a link to the live release directory"
+        yield Finding(level="bad", what=f"{target} has no live release on disk", advice=advice)
+    missing = sorted(
+        {
+            program
+            for argv in spec.commands.values()
+            if (program := _program(argv[0], spec.placeholders)) and not _is_there(program)
+        }
+    )
+    if missing:
+        yield Finding(
+            level="bad", what=f"{target}: cannot run {', '.join(missing)}", advice="install it, or correct [vars]"
+        )
+    elif live:
+        yield Finding(level="ok", what=f"{target}: {live} is live, every command can be run")
+    if target.locked:
+        yield Finding(level="warn", what=f"{target} is locked: {target.lock_reason}", advice="unlock it in the browser")
+
+
+def _program(word: str, placeholders: dict[str, str]) -> str:
+    """Return the program of an argv, or "" when it stands inside of the release."""
+    if word.startswith("{") and word.endswith("}"):
+        return placeholders.get(word[1:-1], "")
+    return "" if "/" in word and not Path(word).is_absolute() else word
+
+
+def _is_there(program: str) -> bool:
+    return os.access(program, os.X_OK) if "/" in program else shutil.which(program) is not None
+
+
+def _channels() -> Iterator[Finding]:
+    ready = notices.configured()
+    wanted: set[str] = set()
+    for component in Component.objects.all():
+        wanted |= {route.channel for route in component.spec.routes}
+    for channel in sorted(wanted):
+        if channel in ready:
+            yield Finding(level="ok", what=f"notices go to {channel}")
+        else:
+            advice = "give its settings (.env.example), or take its route out of component.toml"
+            yield Finding(level="warn", what=f"notices for {channel} go to the file instead", advice=advice)
+
+
+def _github() -> Finding:
+    if settings.GR_GITHUB_TOKEN:
+        return Finding(level="ok", what=f"a GitHub token is set, for {settings.GR_GITHUB_API_URL}")
+    advice = "set GR_GITHUB_TOKEN (docs/github.md), if CI links and branch protection are to be proved"
+    return Finding(level="warn", what="no GitHub token: its checks say 'not configured'", advice=advice)
