@@ -51,12 +51,13 @@ def enter(product: Product, browser: Browser, sessions: dict[str, Any]) -> Itera
     here: list[Visitor] = []
 
     def come(name: str, *, phone: bool = False, fresh: bool = False, **options: Any) -> Visitor:
-        known = sessions.get(name)
-        one = visitor(product, browser, state=None if fresh else known, phone=phone, **options)
+        known = None if fresh else sessions.get(name)
+        one = visitor(product, browser, state=known, phone=phone, **options)
         here.append(one)
-        if fresh or known is None:
+        if known is None:
             one.sign_in(name)
-            sessions.setdefault(name, one.context.storage_state())
+        if known is None and not fresh:
+            sessions[name] = one.context.storage_state()
         one.name = name
         return one
 

@@ -42,7 +42,10 @@ def desk(folder: Path) -> dict[str, Any]:
         name: wait_at(name, cast["rita"]).pk for name in PLACES if name not in ("production", "staging", "nasty")
     }
     draft = draft_at("staging", cast["rita"], "1.9.0")
-    return {"rollouts": waiting | {"draft": draft.pk, "nasty": nasty(cast).pk}, "incident": incident(cast["tom"])}
+    unfriendly = nasty(cast)
+    incident(cast["tom"])
+    others = {"draft": draft.pk, "draft_release": draft.release_id}
+    return {"rollouts": waiting | others | {"nasty": unfriendly.pk, "nasty_release": unfriendly.release_id}}
 
 
 def component_file(folder: Path) -> Path:
@@ -129,7 +132,7 @@ def nasty(cast: dict[str, User]) -> Rollout:
     return rollout
 
 
-def incident(tom: User) -> int:
+def incident(tom: User) -> None:
     """Open an incident about nothing that runs, with unfriendly words in it."""
     target, now = Target.objects.get(environment__name="nasty"), timezone.now()
     opened = incidents.open(
@@ -145,7 +148,6 @@ def incident(tom: User) -> int:
     )
     incidents.note(opened, text=" ".join(NASTY), by=who(tom), user=tom, now=now)
     incidents.attach(opened, name=f"{SCRIPT}.html", data=REPORT, by=who(tom), now=now)
-    return opened.pk
 
 
 def age() -> dict[str, int]:

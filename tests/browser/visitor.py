@@ -14,6 +14,7 @@ PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+STILL = "Promise.all(document.getAnimations().map(one => one.finished.catch(() => null)))"
 LISTEN = "addEventListener('securitypolicyviolation', e => told(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`))"
 OVERFLOW = """() => [...document.querySelectorAll('main *, header *, footer *')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
@@ -84,10 +85,11 @@ class Visitor:
         return (self.page.evaluate(OVERFLOW) or ["the document is wider than the window"]) if wide else []
 
     def axe(self) -> list[str]:
-        """Return the violations of WCAG 2.2 A and AA that axe finds on the page."""
+        """Return the violations of WCAG 2.2 A and AA that axe finds; the window needs `bypass_csp`, axe writes styles."""
         if not self.page.evaluate("typeof axe === 'object'"):
-            self.page.evaluate(AXE.read_text())  # by the debugger: the page's own policy would rightly refuse it
-        options = {"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"]}
+            self.page.evaluate(AXE.read_text())
+        self.page.evaluate(STILL)
+        options = {"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"], "preload": False}
         found = self.page.evaluate("options => axe.run(document, options)", options)["violations"]
         return [
             f"{one['id']}: {node['target']} {node['html'][:160]} {node['failureSummary'][:300]}"

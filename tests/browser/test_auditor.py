@@ -1,0 +1,100 @@
+"""The auditor's day, a year later: who, what, when, why, and proof; and nothing that he could do by mistake."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from monitoring import verify
+from tests.browser.product import Product
+from tests.browser.visitor import Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Enter = Callable[..., Visitor]
+
+
+def test_filters_stand_in_the_url_and_leave_what_they_name(enter: Enter) -> None:
+    page = enter("aud").go("/history/")
+    page.get_by_label("Action").fill("artifact.attached")
+    page.get_by_label("Actor").fill("rita")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url("**action=artifact.attached**")
+    said = page.locator(".history-list .what").all_inner_texts()
+    assert said
+    assert set(said) == {"artifact.attached"}
+
+
+def test_entry_opens_to_the_bytes_that_were_hashed(enter: Enter) -> None:
+    page = enter("aud").go("/history/?action=target.locked")
+    entry = page.locator(".history-list li").first
+    entry.locator("summary").click()
+    body = entry.locator("pre").text_content() or ""
+    assert hashlib.sha256(body.encode()).hexdigest() in entry.inner_text()
+    assert json.loads(body)["action"] == "target.locked"
+
+
+def test_history_says_up_to_where_it_was_verified(enter: Enter) -> None:
+    assert "Verified up to entry" in enter("aud").go("/history/").locator(".verified").inner_text()
+
+
+def test_csv_holds_the_whole_chain_and_it_verifies(enter: Enter, tmp_path: Path) -> None:
+    page = enter("aud").go("/history/")
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="CSV").click()
+    taken.value.save_as(tmp_path / "history.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "history.csv").read_text(encoding="utf-8-sig"), newline="")))
+    chain = ((int(row["seq"]), row["body"], row["prev"], row["hash"], {}) for row in rows)
+    result = verify.verify_entries(chain)
+    assert result.problems == []
+    assert result.count == len(rows) > 50
+
+
+def test_downloaded_artifact_has_the_sha256_that_the_checklist_shows(
+    enter: Enter, ids: dict[str, int], tmp_path: Path
+) -> None:
+    page = enter("aud").go(f"/rollouts/{ids['read']}/")
+    line = page.locator("#checklist li", has_text="Release archive")
+    with page.expect_download() as taken:
+        line.get_by_role("link", name="Release archive").click()
+    taken.value.save_as(tmp_path / "archive.zip")
+    digest = hashlib.sha256((tmp_path / "archive.zip").read_bytes()).hexdigest()
+    assert digest in line.locator(".proof").inner_html()
+
+
+def test_report_in_html_is_downloaded_not_shown(enter: Enter, ids: dict[str, int]) -> None:
+    page = enter("aud").go(f"/rollouts/{ids['read']}/")
+    with page.expect_download() as taken:
+        page.locator("#checklist a", has_text="Monitor logs").click()
+    assert taken.value.suggested_filename == "monitor.html"
+
+
+@pytest.mark.parametrize("verb", ["Approve", "Reject", "Start", "Roll back", "Submit", "Save", "Cancel"])
+def test_auditor_finds_no_button_that_moves_a_rollout(enter: Enter, ids: dict[str, int], verb: str) -> None:
+    page = enter("aud").go(f"/rollouts/{ids['read']}/")
+    assert page.get_by_role("button", name=verb).count() == 0
+
+
+@pytest.mark.parametrize(("verb", "role"), [("decide", "approver"), ("start", "deploy-operator"), ("rollback", "ops")])
+def test_post_past_the_page_is_refused_and_names_the_roles(
+    enter: Enter, ids: dict[str, int], verb: str, role: str
+) -> None:
+    aud = enter("aud", fresh=True)
+    answer = aud.post(f"/rollouts/{ids['read']}/{verb}/", kind="APPROVE", duty="approver", why="because I can")
+    assert answer.status == 403
+    assert role in answer.text()
+
+
+def test_page_of_another_role_says_which_one(enter: Enter) -> None:
+    aud = enter("aud")
+    aud.expect_status(403)
+    aud.go("/rollouts/new/")
+    assert "release-owner" in aud.text()
+
+
+def test_stranger_is_shown_the_sign_in_only(enter: Enter, product: Product) -> None:
+    otto = enter("otto", fresh=True)
+    assert "no role" in otto.text()
