@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -50,3 +52,18 @@ def postgres_url() -> Iterator[str]:
     except psycopg.OperationalError as error:
         lacks("postgres", f"GR_TEST_DATABASE_URL does not answer: {error}")
     yield url
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[socket.socket]:
+    """Return a connection to the Redis that tests may use."""
+    url = os.environ.get("GR_TEST_REDIS_URL", "")
+    if not url:
+        lacks("redis", "GR_TEST_REDIS_URL is not set")
+    parts = urlsplit(url)
+    try:
+        connection = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379), timeout=3)
+    except OSError as error:
+        lacks("redis", f"GR_TEST_REDIS_URL does not answer: {error}")
+    with connection:
+        yield connection

@@ -1,72 +1,32 @@
-"""The house of the journeys: a real dhash world, the cast in signed-in sessions, and the product's own loop with a limit."""
+"""The house of the journeys: a real dhash world, the cast in sessions of their own, the product's loop with a limit."""
 
 import json
-import re
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpResponse
-from django.test import Client
 from django.utils import timezone
 
 from monitoring import notices
-from monitoring.models import Poll
 from rollout import driving, loading
-from rollout.intent import OUTPUT
 from rollout.management.commands import demo_world
-from rollout.models import Component, Rollout, Run, Target
-from tests.base import PASSWORD
+from rollout.models import Component, Release, Rollout, Run, Target
 from tests.dhash_world import dhash_python, world
 from tests.factories import actor, fresh
+from tests.journeys.person import Person, text_of
+from tests.journeys.sight import WITNESS, Seen, look, story
 
-PRODUCTION, CANARY = "production", "canary"
+PRODUCTION, STAGING, CANARY = "production", "staging", "canary"
 # An eightieth of production: the watch lasts 45 s. 1.2.0 turns bad after so many images.
 DIVIDED_BY, THUMBNAILS = 80, 100
-RATE = 12
+IMAGES_A_SECOND = "12"
 SIGNERS = (("ann", "approver"), ("abe", "approver"), ("olaf", "deploy-operator"), ("mia", "media-eng"))
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-DIGEST = re.compile(r'name="digest" value="([0-9a-f]{64})"')
-
-
-class Person:
-    """Somebody in a browser: a session of his own, CSRF enforced, forms as the page shows them."""
-
-    def __init__(self, user: User) -> None:
-        self.user = user
-        self.client = Client(enforce_csrf_checks=True)
-        answer = self.post("/login/", page="/login/", username=user.get_username(), password=PASSWORD)
-        assert answer.status_code == 302, answer.content.decode()
-
-    def read(self, path: str) -> str:
-        """Return a page."""
-        answer = self.client.get(path)
-        assert answer.status_code == 200, f"GET {path} as {self.user} answered {answer.status_code}"
-        return answer.content.decode()
-
-    def post(self, path: str, *, page: str, **fields: str) -> HttpResponse:
-        """Send a form with the CSRF token of the page that shows it."""
-        token = TOKEN.search(self.read(page))
-        assert token, f"{page} shows {self.user} no form"
-        return self.client.post(path, {**fields, "csrfmiddlewaretoken": token[1]})
-
-    def press(self, rollout: Rollout, verb: str, **fields: str) -> None:
-        """Press a button of a rollout's page; it must be accepted."""
-        page = f"/rollouts/{rollout.pk}/"
-        answer = self.post(f"{page}{verb}/", page=page, password=PASSWORD, **fields)
-        assert (answer.status_code, answer.headers.get("Location")) == (302, page), text_of(answer)
-
-    def approve(self, rollout: Rollout, duty: str) -> None:
-        """Approve what the page shows."""
-        digest = DIGEST.search(self.read(f"/rollouts/{rollout.pk}/"))
-        assert digest, f"the page of {rollout} offers {self.user} no decision"
-        self.press(rollout, "decide", kind="APPROVE", duty=duty, digest=digest[1], diff_opened="1", reason="Read it.")
 
 
 @dataclass(kw_only=True)
@@ -75,61 +35,82 @@ class House:
 
     world: world.World
     cast: dict[str, User]
+    people: dict[str, Person]
     said: list[str] = field(default_factory=list)
-    people: dict[str, Person] = field(default_factory=dict)
 
     def person(self, name: str) -> Person:
         """Return somebody's session."""
-        if name not in self.people:
-            self.people[name] = Person(self.cast[name])
         return self.people[name]
 
     def target(self, environment: str = PRODUCTION) -> Target:
         """Return a target as it is now."""
         return Target.objects.get(environment__name=environment)
 
-    def submit(self, version: str, environment: str = PRODUCTION) -> Rollout:
-        """Let Rita bring a release with all its evidence, and submit its rollout; return it after the validate run."""
-        rita = self.person("rita")
-        release = demo_world.make_release(
-            Component.objects.get(), self.facts(version), self.world.releases, user=rita.user, by=actor(rita.user)
-        )
-        target = self.target(environment)
+    def look(self, environment: str = PRODUCTION) -> Seen:
+        """Look at an environment from outside."""
+        return look(self.world, environment)
+
+    def release(self, version: str) -> Release:
+        """Return a release with all the evidence that people and CI bring; Rita brings it when it is not there."""
+        component, rita = Component.objects.get(), self.cast["rita"]
+        known = json.loads((self.world.releases / "releases.json").read_text())
+        facts: dict[str, Any] = next(one for one in known if one["version"] == version)
+        found = component.releases.filter(version=version).first()
+        return found or demo_world.make_release(component, facts, self.world.releases, user=rita, by=actor(rita))
+
+    def bring_archive(self, version: str, *, appended: dict[str, str]) -> None:
+        """Add an archive to the world: 1.0.0 with text at the end of some files."""
+        known = json.loads((self.world.releases / "releases.json").read_text())
+        file = f"dhash-{version}.zip"
+        with (
+            zipfile.ZipFile(self.world.releases / "dhash-1.0.0.zip") as old,
+            zipfile.ZipFile(self.world.releases / file, "w") as new,
+        ):
+            for info in old.infolist():
+                content = f"{version}\n" if info.filename == "VERSION" else None
+                more = appended.get(info.filename, "").encode()
+                new.writestr(info, content or old.read(info) + more)
+        sha256 = demo_world.storage.sha256_of(self.world.releases / file)
+        facts = {**known[0], "version": version, "commit": "4" * 40, "file": file, "sha256": sha256}
+        (self.world.releases / "releases.json").write_text(json.dumps([*known, facts]))
+
+    def draft(self, version: str, environment: str = PRODUCTION) -> Rollout:
+        """Let Rita ask for a release to be put somewhere, and accept the monitoring defaults."""
+        rita, release, target = self.person("rita"), self.release(version), self.target(environment)
         page = "/rollouts/new/"
-        made = rita.post(
-            page, page=page, release=str(release.pk), target=str(target.pk), reason="Customers wait for it."
-        )
+        fields = {"release": str(release.pk), "target": str(target.pk), "reason": "Customers wait for it."}
+        made = rita.post(page, page=page, **fields)
         assert made.status_code == 302, text_of(made)
         rollout = Rollout.objects.latest("pk")
         rita.press(rollout, "tune", accepted="on")
-        rita.press(rollout, "submit")
-        self.drive(rollout)
         return fresh(rollout)
 
-    def facts(self, version: str) -> dict[str, Any]:
-        """Return what releases.json says of a version."""
-        known = json.loads((self.world.releases / "releases.json").read_text())
-        return next(one for one in known if one["version"] == version)
+    def submit(self, version: str, environment: str = PRODUCTION) -> Rollout:
+        """Let Rita submit a rollout; return it after its validate run."""
+        rollout = self.draft(version, environment)
+        self.person("rita").press(rollout, "submit")
+        self.drive(rollout)
+        return fresh(rollout)
 
     def sign(self, rollout: Rollout) -> Rollout:
         """Let the four people of the policy approve, each in a session of his own."""
         for name, duty in SIGNERS:
             self.person(name).approve(rollout, duty)
-        return fresh(rollout)
+        rollout = fresh(rollout)
+        self.must(rollout, "APPROVED")
+        return rollout
 
     def deploy(self, version: str, environment: str = PRODUCTION) -> Rollout:
-        """Take a release all the way: evidence, validate run, sign-offs, start, watch, and the rollback if one follows."""
+        """Take a release all the way: evidence, validate run, sign-offs, start, watch, and what follows."""
         rollout = self.submit(version, environment)
         self.must(rollout, "WAITING")
-        self.must(self.sign(rollout), "APPROVED")
-        self.person("olaf").press(rollout, "start")
+        self.person("olaf").press(self.sign(rollout), "start")
         self.drive(rollout)
         return fresh(rollout)
 
     def drive(self, rollout: Rollout, *, limit_s: float = 150) -> Run:
-        """Take the newest run to its end with the product's own loop; fail with the whole story when it lasts too long."""
-        run = rollout.runs.latest("pk")
-        done = driving.drive(run, self.said.append, sleep=self._limited(rollout, limit_s))
+        """Take the newest run to its end with the product's own loop; fail with the whole story when it lasts."""
+        done = driving.drive(rollout.runs.latest("pk"), self.said.append, sleep=self._limited(rollout, limit_s))
         notices.deliver_due(timezone.now())
         return done
 
@@ -138,18 +119,19 @@ class House:
         assert rollout.state == state, f"{rollout.state}, not {state}\n{story(rollout)}"
 
     @contextmanager
-    def traffic(self, environment: str = PRODUCTION, *, seconds: float = 240) -> Iterator[None]:
+    def traffic(self, environment: str = PRODUCTION, *, seconds: int = 240) -> Iterator[None]:
         """Post real images for as long as the block lasts."""
-        variables = self.world.variables(environment)
-        rate = ("--rate", str(RATE), "--seconds", str(seconds), "--tolerate", "100")
+        rate = ("--rate", IMAGES_A_SECOND, "--seconds", str(seconds), "--tolerate", "100")
         process = subprocess.Popen(
             self.world.command(environment, "traffic", *rate),
-            cwd=variables["GR_RELEASE_DIR"],
-            env=variables,
+            cwd=self.world.directory,
+            env=self.world.variables(environment)
+            | {"PYTHONPATH": str((self.world.root(environment) / "current").resolve())},
             stdout=subprocess.DEVNULL,
         )
         try:
             yield
+            assert process.poll() is None, "the traffic ended before the journey"
         finally:
             process.terminate()
             process.wait(timeout=20)
@@ -165,57 +147,41 @@ class House:
 
 
 def make(directory: Path, cast: dict[str, User]) -> House:
-    """Make a world whose targets are watched with the quick profile, start it, and load its component."""
+    """Make a world with the quick gates and a witness of every start; dhash runs in two of its environments."""
     ports = {name: world.free_port() for name in world.DEFAULT_PORTS}
     gates = {PRODUCTION: "journey", CANARY: "journey"}
     made = world.make(directory, python=dhash_python(), ports=ports, gates=gates)
-    add_profile(made)
+    _add_profile(made)
+    _add_witness(made)
     for environment in made.ports:
-        configure(made.root(environment))
+        _configure(made.root(environment))
     for environment in (PRODUCTION, CANARY):
         made.start(environment)
     loading.load(made.component_file, by=actor(cast["ada"], via="shell"), now=timezone.now())
-    return House(world=made, cast=cast)
+    return House(world=made, cast=cast, people={name: Person(user) for name, user in cast.items()})
 
 
-def add_profile(made: world.World) -> None:
+def _add_profile(made: world.World) -> None:
     """Write the profile `journey` into this world's copy of the gates file."""
     file = made.directory / "quality-gates-config.json"
     document = json.loads(file.read_text())
-    document["profiles"]["journey"] = {
-        "title": "Production with every duration divided by 80",
-        "base": "production",
-        "divide_durations_by": DIVIDED_BY,
-    }
+    title = f"Production with every duration divided by {DIVIDED_BY}"
+    document["profiles"]["journey"] = {"title": title, "base": "production", "divide_durations_by": DIVIDED_BY}
     file.write_text(json.dumps(document))
 
 
-def configure(root: Path) -> None:
+def _add_witness(made: world.World) -> None:
+    """Let this world's copy of component.toml start dhash through the witness."""
+    text = made.component_file.read_text()
+    changed = text.replace("[vars]\n", '[vars]\nwitness = "./witness.py"\n')
+    changed = changed.replace('start = ["{python}", "-m", "dhash.ctl", "start"]', 'start = ["{python}", "{witness}"]')
+    assert changed.count("witness") == 3, "component.toml of the example reads otherwise than expected"
+    made.component_file.write_text(changed)
+    (made.directory / "witness.py").write_text(WITNESS)
+
+
+def _configure(root: Path) -> None:
     """Let dhash's metrics look back as much less as the gates do, and 1.2.0 turn bad within seconds."""
     file = root / "shared" / "config" / "dhash.json"
     quick = {"metrics_span_s": world.LIVE_SPAN_S / DIVIDED_BY, "thumbnail_cache_size": THUMBNAILS}
     file.write_text(json.dumps(json.loads(file.read_text()) | quick))
-
-
-def story(rollout: Rollout) -> str:
-    """Return what is known of a rollout: its runs, steps with the end of their output, polls."""
-    lines = [f"{rollout} {rollout.state}: {rollout.state_why or rollout.needs_decision}"]
-    for run in rollout.runs.order_by("pk"):
-        lines.append(f"run {run.pk} {run.kind} {run.state} {run.reason}")
-        for step in run.steps.all():
-            lines.append(
-                f"  {step.number} {step.title}: {step.state} x{step.attempt} {step.outcome.get('sentence', '')}"
-            )
-            output = Path(settings.GR_RUN_DIR) / "steps" / step.folder / OUTPUT
-            if step.state not in ("SUCCEEDED", "PENDING", "SKIPPED") and output.exists():
-                lines += [f"      {line}" for line in output.read_text(errors="replace").splitlines()[-25:]]
-        if run.watch is not None:
-            polls = Poll.objects.filter(watch=run.watch).order_by("-number")[:5]
-            lines += [f"  poll {poll.number}: {poll.verdict} {poll.reason}" for poll in polls]
-    return "\n".join(lines)
-
-
-def text_of(answer: HttpResponse) -> str:
-    """Return status and words of an answer, for a failure's message."""
-    words = re.sub(r"<script.*?</script>|<[^>]+>|\s+", " ", answer.content.decode(), flags=re.DOTALL)
-    return f"{answer.status_code} {re.sub(r' +', ' ', words)[:1500]}"
