@@ -11,11 +11,12 @@ from monitoring import audit
 from monitoring.audit import Actor
 from rollout import access, actions, states, transitions
 from rollout.models import Rollout, Run
+from rollout.permits import in_person
 
 
 def review(rollout: Rollout, *, user: User, note: str, by: Actor, now: datetime) -> Run:
     """Record that another person looked at the last rollback; raise Refused when there is none, or it was his own."""
-    actions.in_person(by, user)
+    in_person(by, user)
     actions.require(user, rollout.target, access.RESPONDERS | access.DECIDERS)
     if len(note.strip()) < 5:
         raise Refused("Say in a sentence what you looked at and what you found: it stands in the audit.")
