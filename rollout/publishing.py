@@ -29,6 +29,10 @@ STATUS = {
     R.DRAFT: ("failure", "sign-off void"),
     R.REJECTED: ("failure", "rejected"),
     R.EXPIRED: ("failure", "sign-off expired"),
+    R.SUPERSEDED: ("failure", "superseded"),
+    R.CANCELLED: ("failure", "cancelled"),
+    R.ROLLING_BACK: ("failure", "is being rolled back"),
+    R.ROLLED_BACK: ("failure", "rolled back"),
 }
 MERGEABLE = frozenset({R.APPROVED, R.QUEUED, R.RUNNING, R.WATCHING, R.SUCCEEDED})
 PROTECTION_STATES = {Standing.OK: "ok", Standing.MISSING: "failed", Standing.ERROR: "error"}
@@ -69,7 +73,9 @@ def publish(rollout: Rollout, *, now: datetime) -> None:
         github,
         rollout.release.commit,
         state,
-        f"{rollout.target.environment.name}: {words}; audit #{seq} {head[:12]}",
+        f"{words}; audit #{seq} {head[:12]}",
+        # by environment: a sign-off for staging must not let anybody merge what waits for production
+        context=f"{pulls.CONTEXT}/{rollout.target.environment.name}",
         target_url=transitions.url_of(rollout),
     )
     _audit(rollout, "github.status", by=SYSTEM, now=now, why=told.sentence, told=str(told.state), status=state)

@@ -41,7 +41,20 @@ NOTICES: dict[tuple[str, str], tuple[str, Severity]] = {
 
 
 # What GitHub is told of, as the status of the release's commit.
-PUBLISHED = frozenset({R.WAITING, R.APPROVED, R.DRAFT, R.REJECTED, R.EXPIRED, R.SUCCEEDED})
+PUBLISHED = frozenset(
+    {
+        R.WAITING,
+        R.APPROVED,
+        R.DRAFT,
+        R.REJECTED,
+        R.EXPIRED,
+        R.SUPERSEDED,
+        R.CANCELLED,
+        R.SUCCEEDED,
+        R.ROLLING_BACK,
+        R.ROLLED_BACK,
+    }
+)
 
 
 class ConflictError(RuntimeError):

@@ -24,6 +24,8 @@ class Command(shell.ActingCommand):
         """Take the target, the backup and the reason."""
         shell.add_place(parser)
         parser.add_argument("--backup", type=Path, metavar="ZIP", help="default: the one taken before the deploy")
+        newest = "default: the newest that changed the target; name an older one when that is rolled back already"
+        parser.add_argument("--rollout", type=int, metavar="ID", help=newest)
         parser.add_argument("--reason", default="", help="why, in a sentence; it stands in the audit")
         parser.add_argument("--dry-run", action="store_true", help="verify the backup and say what would be undone")
         shell.add_operator(parser)
@@ -34,7 +36,7 @@ class Command(shell.ActingCommand):
         target = shell.target_of(options)
         path = options["backup"]
         examined = backups.examine(target, path, now=now) if path else None
-        rollout = rollout_to_undo(target)
+        rollout = rollout_to_undo(target, options["rollout"])
         backup = examined or _own_backup(rollout, target)
         self.say(
             f"{backup}: intact, {backup.members} members, release {backup.release_version}, sha256 {backup.sha256}"
@@ -73,16 +75,19 @@ class Command(shell.ActingCommand):
         self.say("Nothing was done.")
 
 
-def rollout_to_undo(target: Target) -> Rollout:
-    """Return the newest rollout that changed a target; raise CommandError when it cannot be rolled back."""
+def rollout_to_undo(target: Target, number: int | None) -> Rollout:
+    """Return the rollout asked for, else the newest that changed a target; raise CommandError when it cannot be undone.
+
+    Never goes on to an older one by itself: a command that is typed twice must not undo two releases.
+    """
     deploys = Run.objects.filter(target=target, kind=Run.Kind.DEPLOY, steps__effect=True, steps__attempt__gt=0)
-    newest = deploys.order_by("-pk").first()
+    newest = (deploys.filter(rollout_id=number) if number else deploys).order_by("-pk").first()
     if newest is None:
         raise CommandError(f"nothing that this system did on {target} can be rolled back: no rollout changed it yet")
     rollout = shell.rollout_of(newest.rollout_id)
     if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
-        newest_one = f"the newest rollout that changed {target} is number {rollout.pk} ({rollout})"
-        raise CommandError(f"there is nothing to roll back: {newest_one}; it is {states.label(rollout.state)}")
+        stands = f"rollout {rollout.pk} ({rollout}), the last to change {target}, is {states.label(rollout.state)}"
+        raise CommandError(f"there is nothing to roll back: {stands}")
     return rollout
 
 
