@@ -1,0 +1,158 @@
+"""A component.toml is live at once, or waits for a second admin: when it changes who decides, bounds, or who is told."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+
+from approvals.ledger import Refused
+from monitoring.models import AuditEntry, Notice
+from rollout import loading
+from rollout.config_reader import ComponentError
+from rollout.loading import Loaded
+from rollout.models import Component, Configuration, Runbook, Target
+from tests import factories
+from tests.factories import GATES, NOW, TOML, actor
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder that the component stands in."""
+    return tmp_path / "dhash"
+
+
+def load(folder: Path, user: User, text: str = TOML, gates: dict[str, Any] = GATES) -> Loaded:
+    path = factories.write_component(folder, text=text, gates=gates)
+    return loading.load(path, by=actor(user, "shell"), now=NOW)
+
+
+def confirm(made: Loaded, user: User, *, accept: bool = True) -> None:
+    loading.confirm(made.configuration, user=user, accept=accept, by=actor(user), now=NOW)
+
+
+def looser() -> dict[str, Any]:
+    gates = copy.deepcopy(GATES)
+    gates["profiles"]["production"]["gates"]["p95"]["limit"] = 2900
+    return gates
+
+
+WEIGHTY = {
+    "the policy": (TOML.replace('"show"', '"refuse"'), GATES),
+    "the evidence": (TOML.replace('["release_archive"]', "[]"), GATES),
+    "a route": (TOML + '\n[[notifications.routes]]\nchannel = "console"\n', GATES),
+    "a gate": (TOML, looser()),
+}
+
+
+def test_the_first_load_is_live(folder: Path, cast: dict) -> None:
+    assert load(folder, cast["ada"]).state == "first"
+
+
+def test_a_second_load_of_the_same_is_no_news(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    assert load(folder, cast["ada"]).state == "same"
+    assert Configuration.objects.count() == 1
+
+
+def test_a_changed_command_is_live_at_once_because_manifests_tell_it(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    assert load(folder, cast["ada"], TOML.replace('stop = ["true"]', 'stop = ["false"]')).state == "live"
+
+
+@pytest.mark.parametrize("case", sorted(WEIGHTY))
+def test_a_weighty_change_waits_for_a_second_admin(folder: Path, cast: dict, case: str) -> None:
+    load(folder, cast["ada"])
+    live = Component.objects.get().live
+    assert load(folder, cast["ada"], *WEIGHTY[case]).state == "pending"
+    assert Component.objects.get().live == live
+
+
+def test_the_difference_is_shown(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    made = load(folder, cast["ada"], *WEIGHTY["the policy"])
+    assert '-unmatched_author = "show"\n+unmatched_author = "refuse"' in made.difference
+
+
+def test_a_second_admin_puts_it_in_force(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    made = load(folder, cast["ada"], *WEIGHTY["the policy"])
+    confirm(made, cast["ari"])
+    assert Component.objects.get().live == made.configuration
+
+
+def test_who_loaded_it_cannot_confirm_it(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    with pytest.raises(Refused, match="another admin"):
+        confirm(load(folder, cast["ada"], *WEIGHTY["the policy"]), cast["ada"])
+
+
+@pytest.mark.parametrize("name", ["rita", "abe", "olaf", "aud"])
+def test_only_an_admin_confirms(folder: Path, cast: dict, name: str) -> None:
+    load(folder, cast["ada"])
+    with pytest.raises(PermissionDenied, match="admin"):
+        confirm(load(folder, cast["ada"], *WEIGHTY["the policy"]), cast[name])
+
+
+def test_a_refused_configuration_never_comes_into_force(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    made = load(folder, cast["ada"], *WEIGHTY["the policy"])
+    confirm(made, cast["ari"], accept=False)
+    with pytest.raises(Refused, match="does not wait"):
+        confirm(made, cast["ari"])
+
+
+def test_a_bad_file_loads_nothing(folder: Path, cast: dict) -> None:
+    with pytest.raises(ComponentError, match=r"environments\.production\.port"):
+        load(folder, cast["ada"], TOML.replace("8103", '"x"'))
+    assert not Component.objects.exists()
+
+
+def test_a_missing_file_is_named(folder: Path, cast: dict) -> None:
+    with pytest.raises(ComponentError, match=r"none\.toml: expected a readable UTF-8 file"):
+        loading.load(folder / "none.toml", by=actor(cast["ada"], "shell"), now=NOW)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 200_001])
+def test_a_runbook_that_cannot_be_shown_loads_nothing(folder: Path, cast: dict, content: bytes) -> None:
+    path = factories.write_component(folder)
+    (folder / "runbooks" / "monitor.md").write_bytes(content)
+    with pytest.raises(ComponentError, match=r"component\.runbooks: expected monitor\.md"):
+        loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
+
+
+def test_the_live_release_is_read_from_the_target(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    assert set(Target.objects.values_list("live_version", flat=True)) == {"1.0.0"}
+
+
+def test_a_new_text_of_a_runbook_is_a_new_row(folder: Path, cast: dict) -> None:
+    path = factories.write_component(folder)
+    loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
+    (folder / "runbooks" / "rollback.md").write_text("# Back\n")
+    loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
+    assert list(Runbook.objects.order_by("pk").values_list("title", "current")) == [
+        ("Roll back", False),
+        ("Back", True),
+    ]
+
+
+def test_an_environment_that_is_gone_is_retired(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    begin = TOML.index("[environments.staging]")
+    text = TOML[:begin] + TOML[TOML.index("[policy]") :]
+    made = load(folder, cast["ada"], text)
+    if made.state == "pending":
+        confirm(made, cast["ari"])
+    assert Target.objects.get(environment__name="staging").retired
+
+
+def test_what_waits_is_told_and_audited(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    load(folder, cast["ada"], *WEIGHTY["the policy"])
+    assert Notice.objects.filter(event="config_pending").exists()
+    assert AuditEntry.objects.filter(action="configuration.loaded").count() == 2
