@@ -1,4 +1,4 @@
-"""A component.toml is live at once, or waits for a second admin: when it changes who decides, bounds, or who is told."""
+"""A component.toml is live at once, or waits for a second admin, when it changes who decides, bounds, who is told."""
 
 import copy
 from pathlib import Path
