@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.live import Live, begin, end
 from tests.browser.product import Product
 from tests.browser.visitor import PHONE, Visitor, visitor
 
@@ -45,14 +46,36 @@ def sessions() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return the product with workers and a real dhash; its rollout to production may start."""
+    made = begin(tmp_path_factory.mktemp("live"))
+    yield made
+    end(made)
+
+
 @pytest.fixture
 def enter(product: Product, browser: Browser, sessions: dict[str, Any]) -> Iterator[Callable[..., Visitor]]:
     """Return a function that lets somebody in; at the end every page must have behaved."""
+    yield from door(product, browser, sessions)
+
+
+@pytest.fixture
+def enter_live(live: Live, browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Return a function that lets somebody into the product with workers."""
+    yield from door(live.product, browser, {})
+
+
+def door(product: Product, browser: Browser, sessions: dict[str, Any]) -> Iterator[Callable[..., Visitor]]:
+    """Yield a function that lets somebody in, and judge at the end."""
     here: list[Visitor] = []
 
-    def come(name: str, *, phone: bool = False, fresh: bool = False, **options: Any) -> Visitor:
+    def come(
+        name: str, *, phone: bool = False, fresh: bool = False, expected: tuple[int, ...] = (), **options: Any
+    ) -> Visitor:
         known = None if fresh else sessions.get(name)
         one = visitor(product, browser, state=known, phone=phone, **options)
+        one.expect_status(*expected)
         here.append(one)
         if known is None:
             one.sign_in(name)

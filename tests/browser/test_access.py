@@ -21,7 +21,7 @@ PAGES = (
     ("rita", "/releases/1/"),
     ("rita", "/rollouts/new/"),
     ("aud", "/rollouts/"),
-    ("mia", "/rollouts/{keys}/"),
+    ("ann", "/rollouts/{read}/"),
     ("rita", "/rollouts/{draft}/"),
     ("ann", "/rollouts/{nasty}/"),
     ("tom", "/incidents/"),
@@ -78,7 +78,7 @@ def test_axe_finds_nothing_on_open_dialogs_and_sheets(enter: Enter, ids: dict[st
 
 
 def test_decision_can_be_reached_and_made_with_the_keyboard_alone(enter: Enter, ids: dict[str, int]) -> None:
-    here = enter("mia", fresh=True)
+    here = enter("abe", fresh=True)
     page = here.go(f"/rollouts/{ids['keys']}/")
     for _ in range(120):
         page.keyboard.press("Tab")

@@ -85,7 +85,7 @@ class Visitor:
         return (self.page.evaluate(OVERFLOW) or ["the document is wider than the window"]) if wide else []
 
     def axe(self) -> list[str]:
-        """Return the violations of WCAG 2.2 A and AA that axe finds; the window needs `bypass_csp`, axe writes styles."""
+        """Return what axe finds against WCAG 2.2 A and AA; the window needs `bypass_csp`, as axe writes styles."""
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(AXE.read_text())
         self.page.evaluate(STILL)
