@@ -192,6 +192,8 @@ def demo(options: argparse.Namespace) -> int:
         world("start", str(DEMO))
         house = stack.enter_context(House())
         serve(house, port, env, DEMO / "log")
+        traffic = [PYTHON, "examples/dhash/demo_traffic.py", str(DEMO)]
+        house.add(Child("traffic", traffic, dict(os.environ), DEMO / "log" / "traffic.log"))
         print(env["GR_BASE_URL"], file=lock, flush=True)
         show_logins(house, env)
         code = 0 if options.no_tour else tour(house, env)

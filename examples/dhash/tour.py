@@ -1,20 +1,19 @@
 """The tour: drives the running product as its users do, over HTTP, and owns the verdict.
 
-python examples/dhash/tour.py --base-url URL --world DIR. Exit 0 only when all of it was observed from outside.
+python examples/dhash/tour.py --base-url URL --world DIR
+
+Traffic comes from demo_traffic.py. Exit 0 only when all of it was observed from outside.
 """
 
 import argparse
-import hashlib
 import io
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import time
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import requests
 import world
 from tour_browser import Browser, Client, TourFailed
+from tour_proof import new_image, newest_backup, sha256_in, tree_digest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -74,30 +74,18 @@ class Tour:
         return self.dhash.get(f"{base}/images/{made.json()['id']}", timeout=30).json()
 
 
-def new_image(side: int = 32) -> bytes:
-    """Return a PNG of random grey pixels, which no earlier post can have brought (the product has no image library)."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = b"".join(b"\0" + os.urandom(side) for _ in range(side))
-    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def run(tour: Tour) -> None:
     """Take the four stations of the tour; raise TourFailed at the first thing that is not as it should be."""
     with tour.phase("1. dhash 1.0.0 is live in three environments"):
         for environment in ("canary", "staging", "production"):
             version = tour.live_version(environment)
             tour.see(version == "1.0.0", f"{environment} answers with {version}")
-    with traffic(tour):
-        good = deploy(tour, "1.1.0", "Size and average colour of each image, for the moderation team.", number="2")
-        with tour.phase("2d. 1.1.0 is watched for 90 seconds"):
-            tour.api.wait_for(good, "SUCCEEDED", seconds=200, on_the_way=frozenset({"WATCHING"}))
-            image = tour.post_image()
-            tour.see(image.get("average_colour") is not None, f"production answers with the new column: {image}")
-        bad(tour)
+    good = deploy(tour, "1.1.0", "Size and average colour of each image, for the moderation team.", number="2")
+    with tour.phase("2d. 1.1.0 is watched for 90 seconds"):
+        tour.api.wait_for(good, "SUCCEEDED", seconds=200, on_the_way=frozenset({"WATCHING"}))
+        image = tour.post_image()
+        tour.see(image.get("average_colour") is not None, f"production answers with the new column: {image}")
+    bad(tour)
     with tour.phase("4. proof"):
         backups_verify(tour)
         audit_verifies(tour)
@@ -196,9 +184,7 @@ def bad(tour: Tour) -> None:
 
 def database_was_equal(tour: Tour, rollout: int) -> None:
     """Compare the proof that was taken before the start with the backup, whose bytes are hashed here."""
-    backup = newest_backup()
-    with zipfile.ZipFile(backup) as archive, archive.open(f"root/{DATABASE}") as member:
-        expected = hashlib.file_digest(member, "sha256").hexdigest()
+    expected = sha256_in(newest_backup("dhash_production"), DATABASE)
     proof = next(one for one in tour.api.rollout(rollout)["artifacts"] if one["kind"] == "rollback-restore_proof")
     text = tour.browser("aud").get(f"/artifacts/{proof['id']}/").text
     line = next((one for one in text.splitlines() if f" {DATABASE} " in one), "")
@@ -208,48 +194,15 @@ def database_was_equal(tour: Tour, rollout: int) -> None:
     )
 
 
-def tree_digest(folder: Path) -> str:
-    """Return one sha256 over every file of a directory: its path and its bytes."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(folder)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-@contextmanager
-def traffic(tour: Tour) -> Iterator[None]:
-    """Post real images to production at a steady rate while the tour goes on."""
-    argv = tour.world.command("production", "traffic", "--rate", "10", "--seconds", str(LIMIT_S), "--tolerate", "100")
-    root = tour.world.root("production")
-    process = subprocess.Popen(
-        argv,
-        cwd=(root / "current").resolve(),
-        env={**os.environ, **tour.world.variables("production")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def backups_verify(tour: Tour) -> None:
     """Let sha256sum check every backup of production, as MISSION.md's command does."""
-    latest = newest_backup()
+    latest = newest_backup("dhash_production")
     sidecar = f"{latest.parent.name}/{latest.name}.sha256"
     print(f"      $ sha256sum -c {sidecar}", flush=True)
     done = subprocess.run(
         ["sha256sum", "-c", sidecar], cwd=latest.parent.parent, capture_output=True, text=True, check=False
     )
     tour.see(done.returncode == 0, done.stdout.strip() or done.stderr.strip())
-
-
-def newest_backup() -> Path:
-    """Return the newest backup of production: the one that the rollback restored."""
-    backups = Path(os.environ.get("GR_BACKUPS", ROOT / "backups"))
-    return sorted(backups.glob("dhash_production_*.zip"))[-1]
 
 
 def audit_verifies(tour: Tour) -> None:
