@@ -1,4 +1,4 @@
-"""What the tour computes by itself, so that it need not believe the product: digests of the disk, an image, a backup."""
+"""What the tour computes by itself, so as not to believe the product: digests of the disk, an image, a backup."""
 
 import hashlib
 import os
