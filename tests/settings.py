@@ -19,3 +19,4 @@ os.environ.update(
 from rollout.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_AUTOREFRESH = True  # else every test client looks through all static files when it is made
