@@ -24,7 +24,8 @@ def review(rollout: Rollout, *, user: User, note: str, by: Actor, now: datetime)
     run = ended.order_by("-pk").first()
     if run is None:
         raise Refused("There is no rollback to review.")
-    if run.started_by_id == user.pk:
+    aborted = Run.objects.filter(rollout=rollout, abort_requested=True, abort_by=user.get_username()).exists()
+    if run.started_by_id == user.pk or aborted:
         raise Refused("Whoever started a rollback cannot review it; another person has to.")
     with transaction.atomic():
         mine = Run.objects.filter(pk=run.pk, reviewed_at=None)

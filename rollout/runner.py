@@ -23,6 +23,8 @@ from typing import Any
 COMMAND, STARTED, EXIT, CANCEL, OUTPUT = "command.json", "started.json", "exit.json", "cancel", "output.log"
 ALIVE = "alive.lock"  # held by the runner itself, and by nothing that it starts
 GRACE_S = 10
+# Tells the command which descriptor holds the lock; drivers/argv.py knows the name as well.
+LOCK = "GR_LOCK_DESCRIPTOR"
 OUTPUT_LIMIT_BYTES = 16 * 1024**2
 
 
@@ -121,7 +123,7 @@ def _execute(folder: Path, command: Mapping[str, Any], descriptor: int) -> dict[
         process = subprocess.Popen(
             command["argv"],
             cwd=command["cwd"],
-            env=command["env"],
+            env={**command["env"], LOCK: str(descriptor)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from rollout.target import CURRENT, TargetSpec
 
+# What leaves a process behind must not inherit the target's lock: it would hold it for as long as it lives.
+LEAVE_A_DAEMON = frozenset({"start", "reload"})
+LOCK = "GR_LOCK_DESCRIPTOR"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 
@@ -63,15 +66,36 @@ def run(
     environment |= {f"GR_{key.upper()}": value for key, value in known.items()}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     log(f"$ {' '.join(argv)}   (in {release_dir})")
-    return _stream(argv, release_dir, environment, log, timeout_s)
+    keep = () if name in LEAVE_A_DAEMON else _lock_descriptor()
+    return _stream(argv, release_dir, environment, keep, log, timeout_s)
+
+
+def _lock_descriptor() -> tuple[int, ...]:
+    """Return the descriptor of the target's lock that the runner gave to this step; none outside of a step.
+
+    A command holds it too: if runner and step are both killed, nobody starts the command again while it still runs.
+    """
+    given = os.environ.get(LOCK, "")
+    if not given:
+        return ()
+    try:
+        os.fstat(int(given))
+    except OSError:
+        return ()
+    return (int(given),)
 
 
 def _stream(
-    argv: tuple[str, ...], cwd: Path, environment: dict[str, str], log: Callable[[str], None], timeout_s: int
+    argv: tuple[str, ...],
+    cwd: Path,
+    environment: dict[str, str],
+    keep: tuple[int, ...],
+    log: Callable[[str], None],
+    timeout_s: int,
 ) -> Done:
     """Read the output into a file, not a pipe: a daemon that inherits it must not keep us waiting for its end."""
     with tempfile.TemporaryFile() as sink:
-        code = _wait(argv, cwd, environment, sink.fileno(), timeout_s)
+        code = _wait(argv, cwd, environment, keep, sink.fileno(), timeout_s)
         sink.seek(0)
         text = sink.read().decode("utf-8", "replace")
     for line in text.splitlines():
@@ -80,7 +104,9 @@ def _stream(
     return Done(argv=argv, code=code, output=text)
 
 
-def _wait(argv: tuple[str, ...], cwd: Path, environment: dict[str, str], sink: int, timeout_s: int) -> int:
+def _wait(
+    argv: tuple[str, ...], cwd: Path, environment: dict[str, str], keep: tuple[int, ...], sink: int, timeout_s: int
+) -> int:
     try:
         return subprocess.run(
             argv,
@@ -90,6 +116,7 @@ def _wait(argv: tuple[str, ...], cwd: Path, environment: dict[str, str], sink: i
             stdout=sink,
             stderr=subprocess.STDOUT,
             timeout=timeout_s,
+            pass_fds=keep,
             check=False,
         ).returncode
     except subprocess.TimeoutExpired:

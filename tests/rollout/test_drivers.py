@@ -147,6 +147,21 @@ def test_a_command_that_takes_too_long_exits_with_124(spec: TargetSpec) -> None:
     assert (done.code, done.last_line) == (124, "ended after its time-out of 1 s")
 
 
+HOLDS = "import os, sys; sys.exit(0 if os.path.exists('/proc/self/fd/' + sys.argv[1]) else 9)"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("name", "code"), [("smoke", 0), ("start", 9)])
+def test_a_command_holds_the_lock_unless_it_leaves_a_daemon(
+    spec: TargetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        monkeypatch.setenv("GR_LOCK_DESCRIPTOR", str(lock.fileno()))
+        holder = replace(spec, commands={name: (sys.executable, "-c", HOLDS, str(lock.fileno()))})
+        done = argv.run(holder, name, release_dir=tmp_path, version="1", log=print, timeout_s=10)
+    assert done.code == code
+
+
 def test_a_silent_command_says_so(spec: TargetSpec) -> None:
     assert run(spec, "true").last_line == "(no output)"
 
