@@ -7,6 +7,7 @@ from typing import Any
 from monitoring.gates import Difference
 from rollout import freezing
 from rollout.models import Rollout
+from rollout.states import RolloutState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class Changes:
 
 def changes(rollout: Rollout) -> Changes:
     """Return the difference: from the frozen manifest when there is one, otherwise as it would be frozen now."""
-    document: dict[str, Any] = json.loads(rollout.manifest) if rollout.manifest and rollout.sign_off_id else {}
+    document: dict[str, Any] = json.loads(rollout.manifest) if _is_frozen(rollout) else {}
     plan = document.get("plan", {})
     tuning = [Difference(**one) for one in document["tuning"]] if document else freezing.tuning_of(rollout)
     return Changes(
@@ -99,6 +100,11 @@ def changes(rollout: Rollout) -> Changes:
         runbooks=tuple(sorted(document.get("runbooks", {}))),
         configuration=document.get("configuration", ""),
     )
+
+
+def _is_frozen(rollout: Rollout) -> bool:
+    """Say whether a manifest holds; that of a draft that came back is void."""
+    return bool(rollout.manifest and rollout.sign_off_id) and rollout.state != RolloutState.DRAFT
 
 
 def _lines(steps: Any) -> tuple[PlanLine, ...]:

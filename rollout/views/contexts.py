@@ -11,7 +11,7 @@ from rollout import checklist, forms
 from rollout.models import Rollout
 from rollout.states import ACTIVE
 from rollout.states import RolloutState as R
-from rollout.views import allowed, live, timeline
+from rollout.views import allowed, dry_runs, frozen, live, timeline
 from rollout.views.page import Page
 
 CALM = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
@@ -30,6 +30,8 @@ def live_context(page: Page) -> dict[str, Any]:
         "next": page.next_action(),
         "stages": page.stages(),
         "shown_state": "NEEDS_DECISION" if rollout.needs_decision and rollout.state == R.WATCHING else rollout.state,
+        "restored": page.restored,
+        "incidents": page.incidents,
         "open_runs": [line for line in live.run_lines(page.runs) if line.open],
         "watch": watch,
         "open_incidents_here": [one for one in page.incidents if one.state != Incident.State.CLOSED],
@@ -55,9 +57,11 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
         "changes": page.changes,
         "items": page.items,
         "lacking": checklist.missing(page.items),
-        "incidents": page.incidents,
         "ended_runs": [line for line in live.run_lines(page.runs) if not line.open],
-        "artifacts": list(rollout.artifacts.select_related("run").order_by("pk")),
+        "artifacts": page.artifacts,
+        "dry_runs": dry_runs.of(page.artifacts),
+        "stale_parts": frozen.stale_parts(rollout),
+        "frozen_items": frozen.is_frozen(rollout),
         "timeline": timeline.timeline(rollout, page.runs, page.incidents),
         "notices": timeline.notices(rollout, page.incidents),
         "undo": page.undo if verbs.stopper else None,

@@ -170,7 +170,7 @@ def _run_line(run: Run) -> RunLine:
         state=run.state,
         reason=run.reason,
         automatic=run.automatic,
-        started_by=_name(run),
+        started_by=name_of(run),
         started_at=run.started_at,
         ended_at=run.ended_at,
         abort_requested=run.abort_requested,
@@ -182,9 +182,10 @@ def _run_line(run: Run) -> RunLine:
     )
 
 
-def _name(run: Run) -> str:
+def name_of(run: Run) -> str:
+    """Return who started a run, as a signature prints the name."""
     if run.started_by is None:
-        return "the system"
+        return "by itself"
     person = getattr(run.started_by, "person", None)
     return person.printed_name if person else run.started_by.get_username()
 

@@ -12,9 +12,10 @@ from approvals import ledger, stepup
 from approvals.rules import Member
 from monitoring.models import Incident
 from rollout import checklist, evidence, preview
-from rollout.models import Rollout, Run
+from rollout.models import Artifact, Rollout, Run
 from rollout.states import RolloutState as R
-from rollout.views import allowed, live, signing, story
+from rollout.views import allowed, frozen, live, signing, story
+from rollout.views import restored as endings
 from rollout.views.changes import Changes, changes
 
 
@@ -72,8 +73,8 @@ class Page:
 
     @cached_property
     def items(self) -> tuple[checklist.Item, ...]:
-        """Return the checklist."""
-        return evidence.checklist(self.rollout)
+        """Return the checklist: from the start on, as it was signed."""
+        return frozen.items(self.rollout) if frozen.is_frozen(self.rollout) else evidence.checklist(self.rollout)
 
     @property
     def ready(self) -> bool:
@@ -91,6 +92,18 @@ class Page:
         """Return the incidents about this rollout."""
         about = Incident.objects.filter(subject_kind="rollout", subject_id=str(self.rollout.pk))
         return list(about.order_by("-opened_at")[:20])
+
+    @cached_property
+    def artifacts(self) -> list[Artifact]:
+        """Return the files that the runs of this rollout made."""
+        return list(self.rollout.artifacts.select_related("run").order_by("pk"))
+
+    @cached_property
+    def restored(self) -> endings.Restored | None:
+        """Return what the rollback did, where one has ended."""
+        run = endings.last_rollback(self.rollout.state, self.runs)
+        by = live.name_of(run) if run else ""
+        return endings.restored(self.rollout.state, self.runs, self.artifacts, by=by) if run else None
 
     @cached_property
     def undo(self) -> preview.Undo | None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.contrib.auth import get_user_model
 from django.db.models import Q
 
+from approvals import people
 from monitoring.models import AuditEntry, Incident, Notice
 from rollout.models import Rollout, Run
 
@@ -44,6 +46,10 @@ TITLES = {
     "watch.accepted": "Accepted by a person",
     "watch.closed": "Watch closed",
     "incident.opened": "Incident opened",
+    "incident.acknowledged": "Incident taken in hand",
+    "incident.noted": "Noted in the incident",
+    "incident.attached": "File attached to the incident",
+    "incident.severity": "Severity of the incident changed",
     "incident.closed": "Incident closed",
 }
 LOOKS = {
@@ -98,13 +104,14 @@ class Timeline:
 
 
 def timeline(rollout: Rollout, runs: Sequence[Run], incidents: Sequence[Incident]) -> Timeline:
-    """Return the timeline of a rollout, newest first, in one query."""
+    """Return the timeline of a rollout, newest first, in two queries: the entries, and the names to print."""
     about = Q(subject_kind="rollout", subject_id=str(rollout.pk))
     about |= Q(subject_kind="run", subject_id__in=[str(run.pk) for run in runs])
     about |= Q(subject_kind="step", subject_id__in=[str(step.pk) for run in runs for step in run.steps.all()])
     about |= Q(subject_kind="incident", subject_id__in=[str(one.pk) for one in incidents])
     rows = list(AuditEntry.objects.filter(about).exclude(action__in=SILENT).order_by("-seq")[: CAP + 1])
-    entries = tuple(_entry(row) for row in rows[:CAP])
+    names = _printed_names(rows)
+    entries = tuple(_entry(row, names) for row in rows[:CAP])
     return Timeline(newest=entries[:SHORT], older=entries[SHORT:], cut=len(rows) > CAP)
 
 
@@ -119,13 +126,29 @@ def notices(rollout: Rollout, incidents: Sequence[Incident]) -> list[Told]:
     return [Told(title=title, at=at, channels=tuple(reversed(ways))) for (_, title, at), ways in messages.items()]
 
 
-def _entry(row: AuditEntry) -> Entry:
+def _printed_names(rows: Sequence[AuditEntry]) -> dict[int, str]:
+    """Return user id -> the name that a signature prints; the audit keeps user names."""
+    ids = {row.actor_id for row in rows if row.actor_id is not None}
+    users = get_user_model().objects.filter(pk__in=ids).select_related("person")
+    return {user.pk: people.printed_name(user) for user in users}
+
+
+def _who(row: AuditEntry, names: dict[int, str]) -> str:
+    """Return who did it; a name that was erased stays erased."""
+    if not row.actor_name:
+        return "(erased)"
+    if row.via == "system":
+        return "by itself"
+    return names.get(row.actor_id or 0, row.actor_name)
+
+
+def _entry(row: AuditEntry, names: dict[int, str]) -> Entry:
     kind, _, what = row.action.partition(".")
     return Entry(
         at=row.at,
         title=_title(row, kind, what),
-        who=row.actor_name or "(erased)",
-        via=row.via,
+        who=_who(row, names),
+        via="" if row.via in ("browser", "system") else row.via,
         text=row.why,
         state=LOOKS.get(row.action) or row.new or what.upper(),
         sha256=row.hash,

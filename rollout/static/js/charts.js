@@ -14,10 +14,27 @@ const colour = (name) => {
 
 const palette = () => ({
   line: colour("--accent"), fill: colour("--accent-soft"), grid: colour("--line"), text: colour("--muted"),
-  limit: colour("--bad"), breach: colour("--bad-soft"), more: [colour("--wait"), colour("--ok"), colour("--warn")],
+  limit: colour("--bad"), breach: colour("--bad-soft"), more: [colour("--line-strong"), colour("--wait"), colour("--warn")],
 });
 
-function decorations(data, colours) {
+/* Times in the zone that the page says its times are in, with seconds where a window is short. */
+const zone = document.documentElement.dataset.zone || "UTC";
+const clock = (seconds, withSeconds = true) => new Date(seconds * 1000).toLocaleTimeString("en-GB", {
+  hour: "2-digit", minute: "2-digit", ...(withSeconds ? { second: "2-digit" } : {}), hourCycle: "h23", timeZone: zone,
+});
+const SHORT_WINDOW = 15 * 60;
+const newest = (values) => values.findLastIndex((value) => value != null);
+
+/* The first breach: where it began, how high the value was, and words for both. */
+function breachOf(data, said) {
+  const from = data.breaches?.[0]?.[0];
+  const index = from == null ? -1 : data.t.indexOf(from);
+  const value = index < 0 ? null : data.series[0].v[index];
+  return value == null ? null : { from, value, words: `breached ${clock(from)}: ${said(value)}` };
+}
+
+function decorations(data, colours, said) {
+  const breach = breachOf(data, said);
   const behind = (plot) => {
     const { ctx, bbox } = plot;
     ctx.save();
@@ -25,7 +42,8 @@ function decorations(data, colours) {
     for (const [from, to] of data.breaches ?? []) {
       const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
       const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
-      ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
+      const wide = Math.max(8 * (window.devicePixelRatio || 1), right - left);
+      ctx.fillRect(left, bbox.top, Math.min(wide, bbox.left + bbox.width - left), bbox.height);
     }
     ctx.restore();
   };
@@ -54,9 +72,22 @@ function decorations(data, colours) {
       ctx.setLineDash([]);
       ctx.fillStyle = colours.limit;
       ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
-      ctx.textAlign = "right";
+      ctx.textAlign = "left";
       ctx.textBaseline = "bottom";
-      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + bbox.width - 4 * dot, y - 3 * dot);
+      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + 4 * dot, y - 3 * dot);
+    }
+    if (breach) {
+      const x = plot.valToPos(breach.from, "x", true);
+      const y = plot.valToPos(breach.value, "y", true);
+      ctx.fillStyle = colours.limit;
+      ctx.beginPath();
+      ctx.arc(x, y, 5 * dot, 0, 2 * Math.PI);
+      ctx.fill();
+      const room = x - bbox.left > bbox.width / 2;
+      ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
+      ctx.textAlign = room ? "right" : "left";
+      ctx.textBaseline = "bottom";
+      ctx.fillText(breach.words, x + (room ? -9 : 9) * dot, Math.max(y - 4 * dot, bbox.top + 12 * dot));
     }
     ctx.restore();
   };
@@ -67,7 +98,9 @@ function options(area, data) {
   const colours = palette();
   const axis = { stroke: colours.text, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
   const unit = data.unit ? ` ${data.unit}` : "";
-  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+  const said = (value) => `${value.toLocaleString("en-GB", { maximumFractionDigits: 2 })}${unit}`;
+  const [from, to] = data.window ?? [data.t[0], data.t.at(-1)];
+  const short = to - from < SHORT_WINDOW; // needs the seconds, or every mark reads the same
   return {
     width: Math.max(200, area.clientWidth),
     height: HEIGHT,
@@ -76,26 +109,31 @@ function options(area, data) {
     scales: {
       x: { time: true, range: data.window ? (_, low, high) => [data.window[0], Math.max(data.window[1], high ?? 0)] : undefined },
       y: { range: (_, low, high) => {
-        const top = Math.max(high ?? 0, data.limit?.value ?? 0) * 1.15 || 1;
-        return [Math.min(0, low ?? 0), top];
+        const top = Math.max(high ?? 0, data.limit?.value ?? 0) * 1.2 || 1;
+        return [Math.min(0, low ?? 0), top]; // from zero: half a limit has to look like half
       } },
     },
     axes: [
-      { ...axis, space: 70, values: (_, marks) => marks.map((mark) => clock(mark).slice(0, 5)) },
-      { ...axis, size: 52, values: (_, marks) => marks.map((mark) => mark.toLocaleString()) },
+      { ...axis, space: short ? 80 : 60, values: (_, marks) => marks.map((mark) => clock(mark, short)) },
+      { ...axis, size: 52, values: (_, marks) => marks.map((mark) => mark.toLocaleString("en-GB")) },
     ],
     series: [
-      { label: "Time", value: (_, value) => (value == null ? "" : clock(value)) },
+      // until a pointer is over the chart, the legend says the newest look
+      { label: "At", value: (_, value) => clock(value ?? data.t.at(-1)) },
       ...data.series.map((one, index) => ({
         label: one.label,
         stroke: index === 0 ? colours.line : colours.more[(index - 1) % colours.more.length],
-        width: 2,
+        width: index === 0 ? 2 : 1,
+        dash: index === 0 ? undefined : [3, 3],
         spanGaps: false, // a gap is no data, and no data must look like none
-        points: { show: data.t.length < 60, size: 5 },
-        value: (_, value, series, index) => (index == null ? "" : value == null ? "no data" : `${value.toLocaleString()}${unit}`),
+        points: { show: index === 0 && data.t.length < 60, size: 5 },
+        value: (_, value, series, at) => {
+          const shown = at == null ? one.v[newest(one.v)] : value;
+          return shown == null ? "no data" : said(shown);
+        },
       })),
     ],
-    hooks: decorations(data, colours),
+    hooks: decorations(data, colours, said),
   };
 }
 
@@ -122,8 +160,8 @@ function tabulate(area, data) {
     const row = document.createElement("tr");
     const value = data.series[0]?.v[index];
     const cells = [
-      new Date(moment * 1000).toLocaleTimeString([], { hour12: false }),
-      value == null ? "no data" : `${value.toLocaleString()} ${data.unit ?? ""}`.trim(),
+      clock(moment),
+      value == null ? "no data" : `${value.toLocaleString("en-GB")} ${data.unit ?? ""}`.trim(),
       data.verdicts?.[index] ?? "",
     ];
     cells.forEach((text, place) => {

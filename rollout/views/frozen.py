@@ -1,0 +1,51 @@
+"""Reads the page's evidence from the manifest that was signed, and says when that manifest no longer holds."""
+
+from django.db.models import Q
+
+from rollout import checklist, freezing
+from rollout.checklist import Found, Item
+from rollout.models import Artifact, Rollout
+from rollout.states import RolloutState as R
+
+# Until the start the evidence may still be replaced, and what is there now is what counts.
+OPEN = frozenset({R.DRAFT, R.VALIDATING, R.WAITING, R.APPROVED})
+PARTS = {
+    "evidence": "the evidence",
+    "links": "the CI links",
+    "release": "the release",
+    "plan": "the plan",
+    "target": "how the target is reached",
+    "gates": "the gates",
+    "tuning": "the tuning of the gates",
+    "policy": "the policy",
+    "migrations": "the migrations",
+    "runbooks": "the runbooks",
+    "configuration": "the configuration",
+    "previous_version": "the release that is live",
+}
+
+
+def is_frozen(rollout: Rollout) -> bool:
+    """Say whether the page shows what was signed, and not what is there now."""
+    return bool(rollout.manifest and rollout.sign_off_id) and rollout.state not in OPEN
+
+
+def items(rollout: Rollout) -> tuple[Item, ...]:
+    """Return the checklist as it was signed, in two queries for the files and the checks of its links."""
+    document = freezing.signed(rollout)
+    here = Artifact.objects.filter(Q(rollout=None) | Q(rollout=rollout), release=rollout.release)
+    files = {(one.kind, one.sha256): one.pk for one in here.order_by("pk")}
+    notes = {one.url: one.check_detail or one.check_state.replace("_", " ") for one in rollout.release.links.all()}
+    found = {
+        one["kind"]: Found(**one, artifact_id=files.get((one["kind"], one["sha256"]))) for one in document["evidence"]
+    }
+    for one in document["links"]:
+        found[one["kind"]] = Found(kind=one["kind"], name=one["url"], url=one["url"], note=notes.get(one["url"], ""))
+    return checklist.build(found, found)
+
+
+def stale_parts(rollout: Rollout) -> tuple[str, ...]:
+    """Return in words what differs from the frozen manifest by now; nothing is written, a start refuses by itself."""
+    if rollout.state not in (R.WAITING, R.APPROVED) or not rollout.manifest:
+        return ()
+    return tuple(PARTS.get(part, part.replace("_", " ")) for part in freezing.changed(rollout))
