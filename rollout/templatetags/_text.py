@@ -65,6 +65,10 @@ def _shown(match: re.Match[str]) -> str:
     return f'<span class="ctl" title="control character U+{code:04X}">{picture}</span>'
 
 
+def _named(match: re.Match[str]) -> str:
+    return f"U+{ord(match[0]):04X}"
+
+
 def with_visible_controls(text: str) -> SafeString:
     """Escape log text; keep newlines and tabs, show every other control or invisible character."""
     unix = text.replace("\r\n", "\n")
@@ -87,6 +91,7 @@ def _below_page_title(tokens: list[Token]) -> list[Token]:
 
 def render_markdown(text: str) -> SafeString:
     """Render Markdown with HTML off, then pass it through an allow-list of tags, attributes and URL schemes."""
+    text = _UNSEEN.sub(_named, text.replace("\r\n", "\n"))  # before it is HTML: an attribute takes no markup
     parser = _parser()
     dirty = parser.renderer.render(_below_page_title(parser.parse(text)), parser.options, {})
     clean = nh3.clean(

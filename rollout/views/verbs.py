@@ -13,9 +13,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from approvals import stepup
+from approvals.ledger import Refused
 from rollout import actions, drafting, reviewing
 from rollout.forms import ReasonForm, StartForm
 from rollout.middleware import actor_of
+from rollout.states import label
 from rollout.views.contexts import decision_form, full_context, reason_form, tune_form
 from rollout.views.page import Page, page_of
 from rollout.views.refusals import sentences
@@ -59,6 +61,8 @@ def rollout_tune(request: HttpRequest, pk: int) -> HttpResponse:
 def rollout_decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Approve, reject or take back, over the digest that the person saw."""
     page = page_of(request, pk)
+    if page.panel is None or not page.panel.is_open:
+        raise Refused(f"Nothing can be decided any more, and nothing was recorded: {_ended(page)}")
     form = decision_form(page, request.POST)
     if not form.is_valid() or not _proved(page, form):
         return _again(page, "decide", form)
@@ -163,6 +167,11 @@ def _proved(page: Page, form: Form) -> bool:
     else:
         form.add_error("password", "This is not your password. Nothing was done; what you typed is kept.")
     return False
+
+
+def _ended(page: Page) -> str:
+    rollout = page.rollout
+    return f"the rollout is {label(rollout.state)}. {rollout.state_why}".strip()
 
 
 def _again(page: Page, name: str, form: Form) -> HttpResponse:

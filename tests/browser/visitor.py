@@ -18,7 +18,9 @@ STILL = "Promise.all(document.getAnimations().map(one => one.finished.catch(() =
 LISTEN = "addEventListener('securitypolicyviolation', e => told(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`))"
 OVERFLOW = """() => [...document.querySelectorAll('main *, header *, footer *')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-  .filter(e => !e.closest('.table-wrap, pre, .stages, .sr-only, nav[popover]'))
+  .filter(e => { for (let a = e; a; a = a.parentElement)
+    if (getComputedStyle(a).overflowX !== 'visible') return false
+    return true })
   .slice(0, 5).map(e => e.outerHTML.slice(0, 150))"""
 
 
@@ -115,7 +117,7 @@ def visitor(product: Product, browser: Browser, *, state: Any = None, phone: boo
     """Return somebody with a fresh window; every page tells what its security policy refused."""
     options = {"viewport": PHONE if phone else DESK, "has_touch": phone, "storage_state": state, **options}
     context = browser.new_context(**options)
-    context.set_default_timeout(8000)
+    context.set_default_timeout(15000)
     here = Visitor(product=product, context=context, page=context.new_page())
     if options.get("java_script_enabled", True):
         context.expose_function("told", lambda what: here.problems.append(f"CSP: {what}"))
