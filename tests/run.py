@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 BUDGET = 12 * 60  # seconds for everything
@@ -25,11 +28,18 @@ PORTABLE = (
     "tests/rollout/test_archive*.py",
     "tests/rollout/archive/test_*.py",
 )
-ON_POSTGRES = "fast tests on PostgreSQL"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GET_CHROMIUM = (
     "`apt install chromium` (Debian, Ubuntu), `brew install --cask chromium` (macOS), or set GR_CHROMIUM to a path"
 )
+
+
+class Stage(NamedTuple):
+    """Something to run: the arguments after `python -m`, and the database when it is not SQLite."""
+
+    name: str
+    argv: tuple[str, ...]
+    database: str = ""
 
 
 def chromium() -> str | None:
@@ -46,25 +56,41 @@ def portable() -> list[str]:
     return chosen
 
 
-def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
-    """Return name and argv of everything to run; with arguments only pytest and they."""
-    pytest = ["pytest", "-o", "faulthandler_timeout=240"]
+def halves() -> tuple[list[str], list[str]]:
+    """Return the test files in two lists of about equal weight, so that both of two cores have work."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"), key=lambda path: (-path.stat().st_size, path))
+    names = [path.relative_to(ROOT).as_posix() for path in files]
+    return names[::4] + names[3::4], names[1::4] + names[2::4]
+
+
+def stages(arguments: list[str]) -> list[list[Stage]]:
+    """Return what to run, in groups whose stages run at the same time; with arguments only pytest and they."""
+    pytest = ("pytest", "-o", "faulthandler_timeout=400")
     if arguments == ["--portable"]:
-        return [("ruff", ["ruff", "check", "."]), ("portable tests", [*pytest, "-m", "not slow", *portable()])]
+        quick = (*pytest, "-m", "not slow", *portable())
+        return [[Stage("ruff", ("ruff", "check", "."))], [Stage("portable tests", quick)]]
     if arguments:
-        return [("pytest", [*pytest, *arguments])]
-    fast = [*pytest, "-q", "-m", "not slow and not browser"]
+        return [[Stage("pytest", (*pytest, *arguments))]]
+    fast = (*pytest, "-q", "-p", "no:cacheprovider", "-m", "not slow and not browser")
+    on_sqlite = [Stage(f"fast tests, half {half}", (*fast, *files)) for half, files in enumerate(halves(), 1)]
+    url = os.environ.get("GR_TEST_DATABASE_URL", "")
+    parts = urlsplit(url)
+    urls = [parts._replace(path=f"{parts.path}_{half}").geturl() for half in (1, 2)]
+    on_postgres = [Stage(f"{one.name}, on PostgreSQL", one.argv, own) for one, own in zip(on_sqlite, urls, strict=True)]
     return [
-        ("ruff", ["ruff", "check", "."]),
-        ("mypy", ["mypy"]),
-        ("migrations", ["django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings"]),
-        ("fast tests", fast),
-        *([(ON_POSTGRES, fast)] if os.environ.get("GR_TEST_DATABASE_URL") else []),
-        ("slow tests", [*pytest, "--durations", "10", "-m", "slow or browser"]),
+        [
+            Stage("ruff", ("ruff", "check", ".")),
+            Stage("mypy", ("mypy",)),
+            Stage("migrations", ("django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings")),
+        ],
+        on_sqlite,
+        *([on_postgres] if url else []),
+        # alone: they start processes and watch how fast these answer
+        [Stage("slow tests", (*pytest, "--durations", "10", "-m", "slow or browser"))],
     ]
 
 
-def environment(stage: str, browser: str | None) -> dict[str, str]:
+def environment(stage: Stage, browser: str | None) -> dict[str, str]:
     """Return an environment in which no real installation is touched."""
     own = {
         "DJANGO_SECRET_KEY": "only-for-tests",
@@ -73,9 +99,34 @@ def environment(stage: str, browser: str | None) -> dict[str, str]:
     }
     if browser:
         own["GR_CHROMIUM"] = browser
-    if stage == ON_POSTGRES:
-        own["GR_SUITE_DATABASE_URL"] = os.environ["GR_TEST_DATABASE_URL"]
+    if stage.database:
+        own["GR_SUITE_DATABASE_URL"] = stage.database
     return {**os.environ, **own}
+
+
+def run(group: list[Stage], browser: str | None) -> list[tuple[bool, str]]:
+    """Run a group's stages at the same time; return for each whether it was green, and a line of the report.
+
+    A stage that runs alone is seen while it runs, the others when they have ended.
+    """
+    start, report, running = time.monotonic(), [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, stage in enumerate(group):
+            print(f"== {stage.name}", flush=True)
+            log = Path(folder, str(number))
+            argv, env = [sys.executable, "-m", *stage.argv], environment(stage, browser)
+            with log.open("wb") as out:
+                to = {"stdout": out, "stderr": subprocess.STDOUT} if len(group) > 1 else {}
+                running[subprocess.Popen(argv, cwd=ROOT, env=env, **to)] = (stage, log)
+        while running:
+            for process in [process for process in running if process.poll() is not None]:
+                stage, log = running.pop(process)
+                if len(group) > 1:
+                    print(f"\n== {stage.name}\n{log.read_text(errors='replace')}", flush=True)
+                good, took = process.returncode == 0, time.monotonic() - start
+                report.append((good, f"{'ok    ' if good else 'FAILED'} {took:6.1f} s  {stage.name}"))
+            time.sleep(0.05)
+    return report
 
 
 def main(arguments: list[str]) -> int:
@@ -85,17 +136,11 @@ def main(arguments: list[str]) -> int:
         print(f"NO CHROMIUM: browser tests will be skipped. Get it: {GET_CHROMIUM}", flush=True)
         if "chromium" in os.environ.get("GR_TEST_REQUIRE", "").split(","):
             return 1
-    began, report, failed = time.monotonic(), [], False
-    for name, argv in stages(arguments):
-        print(f"== {name}", flush=True)
-        start = time.monotonic()
-        env = environment(name, browser)
-        code = subprocess.run([sys.executable, "-m", *argv], cwd=ROOT, env=env, check=False).returncode
-        failed = failed or code != 0
-        report.append(f"{'ok    ' if code == 0 else 'FAILED'} {time.monotonic() - start:6.1f} s  {name}")
+    began = time.monotonic()
+    report = [line for group in stages(arguments) for line in run(group, browser)]
     total = time.monotonic() - began
-    print("\n".join([*report, f"       {total:6.1f} s  in all (limit {BUDGET} s)"]))
-    return 1 if failed or total > BUDGET else 0
+    print("\n".join([*(line for _, line in report), f"       {total:6.1f} s  in all (limit {BUDGET} s)"]))
+    return 0 if all(good for good, _ in report) and total <= BUDGET else 1
 
 
 if __name__ == "__main__":
