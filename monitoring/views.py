@@ -146,7 +146,7 @@ def _show(
         **incident_page.facts_of(found, now=timezone.now()),
         "forms": {**forms, **(bound or {})},
         "problem": problem,
-        "can_act": bool(RESPONDERS & getattr(request, "group_names", frozenset())),
+        "can_act": bool(RESPONDERS & _roles(request)),
     }
     return render(request, "monitoring/incident.html", context, status=status)
 
@@ -163,6 +163,13 @@ def _filtered(form: Form, rows: QuerySet[Any], keys: tuple[str, ...]) -> QuerySe
 def _page(request: HttpRequest, rows: QuerySet[Any]) -> Any:
     size = request.GET.get("size", "")
     return Paginator(rows, int(size) if size in map(str, SIZES) else SIZES[0]).get_page(request.GET.get("page"))
+
+
+def _roles(request: HttpRequest) -> frozenset[str]:
+    """Return the roles that count for this incident, as the top floor found them, or else the user's groups."""
+    groups: frozenset[str] = getattr(request, "group_names", frozenset())
+    here: frozenset[str] = getattr(request, "roles_here", groups)
+    return here
 
 
 def _actor(request: HttpRequest) -> Actor:

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from rollout.views import components, evidence, health, history, releases, runbooks, targets
+from rollout.views import components, evidence, health, history, incidents, releases, runbooks, targets
 
 urlpatterns = [
     # --- places
@@ -19,6 +19,8 @@ urlpatterns = [
     path("rollouts/<int:pk>/manifest.json", evidence.manifest, name="manifest"),
     path("rollouts/<int:pk>/pull-request.md", evidence.pull_request, name="rollout_checklist_md"),
     # --- after the fact
+    # those about one component first: a person's roles may be limited to some
+    *incidents.patterns(),
     path("", include("monitoring.urls")),
     path("runbooks/", runbooks.runbook_list, name="runbook_list"),
     path("runbooks/<slug:component>/<slug:slug>/", runbooks.runbook, name="runbook"),
