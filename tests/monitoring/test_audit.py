@@ -105,8 +105,13 @@ def test_database_refuses_to_change_history(sql):
 def test_insert_or_replace_is_refused_even_without_recursive_triggers():
     append()
     connection.cursor().execute("PRAGMA recursive_triggers = OFF")
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-        connection.cursor().execute("INSERT OR REPLACE INTO monitoring_auditentry SELECT * FROM monitoring_auditentry")
+    try:
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            connection.cursor().execute(
+                "INSERT OR REPLACE INTO monitoring_auditentry SELECT * FROM monitoring_auditentry"
+            )
+    finally:
+        connection.cursor().execute("PRAGMA recursive_triggers = ON")  # the connection outlives the test
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no TRUNCATE")

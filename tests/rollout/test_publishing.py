@@ -120,7 +120,14 @@ def test_a_policy_that_blocks_counts_no_unproved_link(cast, tmp_path, nudged):
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [(R.WAITING, "pending"), (R.APPROVED, "success"), (R.DRAFT, "failure"), (R.REJECTED, "failure"), (R.SUPERSEDED, "failure")]
+    ("state", "told"),
+    [
+        (R.WAITING, "pending"),
+        (R.APPROVED, "success"),
+        (R.DRAFT, "failure"),
+        (R.REJECTED, "failure"),
+        (R.SUPERSEDED, "failure"),
+    ],
 )
 def test_the_commit_gets_the_status_of_the_sign_off(github, target, cast, state, told):
     rollout = put_in(make_waiting(target, cast["rita"]), state)
