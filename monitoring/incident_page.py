@@ -63,7 +63,7 @@ def _line(entry: Any) -> dict[str, Any]:
     kept = ATTACHED.fullmatch(title)
     return {
         "at": entry.at,
-        "who": entry.by_name,
+        "who": "by itself" if entry.by_name == "system" else entry.by_name,
         "title": f"{kept['title']})" if kept else title,
         "sha256": kept["sha256"] if kept else "",
         "text": rest.strip(),

@@ -53,6 +53,9 @@ TITLES = {
     "incident.closed": "Incident closed",
 }
 LOOKS = {
+    "sign_off.opened": "WAITING",
+    "incident.noted": "NOTED",
+    "incident.attached": "ATTACHED",
     "sign_off.approved": "APPROVE",
     "sign_off.rejected": "REJECT",
     "sign_off.revoked": "REVOKE",
