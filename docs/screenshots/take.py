@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -26,7 +27,7 @@ PAGES = {
     "inbox": ("ann", "/inbox/"),
     "rollout": ("olaf", "/rollouts/{rollout}/"),
     "incident": ("tom", "/incidents/{incident}/"),
-    "history": ("aud", "/history/"),
+    "history": ("aud", "/history/?component=dhash&environment=production"),
     "component": ("olaf", "/components/dhash/"),
 }
 LOOKS = {
@@ -38,21 +39,27 @@ HEIGHT_MAX = {"light": 1400, "dark": 1400, "phone": 1700}
 # the demo's own Python has Pillow; 256 colours are enough for flat surfaces
 PILLOW = HERE.parents[1] / "var" / "dhash-venv" / "bin" / "python"
 SHRINK = """import sys; from PIL import Image; image = Image.open(sys.argv[1]).convert("RGB")
-image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(sys.argv[1], optimize=True)"""
+image.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE).save(sys.argv[1], optimize=True)"""
 SETTLE_MS = 1500  # charts are drawn when their numbers have come
 
 
+SESSIONS: dict[str, Any] = {}  # each person signs in once: the history is no list of sign-ins
+
+
 @contextmanager
-def signed_in(browser: Browser, base_url: str, name: str, password: str, look: str) -> Iterator[Page]:
+def signed_in(browser: Browser, base_url: str, name: str, password: str, look: str = "light") -> Iterator[Page]:
     """Yield a page of somebody who signed in, in one of the looks."""
     size, scheme = LOOKS[look]
-    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    known = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
+    context = browser.new_context(storage_state=SESSIONS.get(name), **known)
     page = context.new_page()
-    page.goto(f"{base_url}/login/")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{base_url}/")
+    if name not in SESSIONS:
+        page.goto(f"{base_url}/login/")
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{base_url}/")
+        SESSIONS[name] = context.storage_state()
     yield page
     context.close()
 
@@ -93,10 +100,10 @@ def main() -> int:
     chromium = os.environ.get("GR_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS.split())
-        with signed_in(browser, base, "aud", passwords["aud"], "light") as page:
+        with signed_in(browser, base, "aud", passwords["aud"]) as page:
             lists, link = "/rollouts/?environment=production", r'href="/rollouts/(\d+)/"'
             rollout = given.rollout or newest(page, base, lists, link)
-            incident = newest(page, base, "/incidents/", r'href="/incidents/(\d+)/"')
+            incident = newest(page, base, f"/rollouts/{rollout}/", r'href="/incidents/(\d+)/"')
         for name in given.only or PAGES:
             who, path = PAGES[name]
             for look in LOOKS:

@@ -86,12 +86,13 @@ class Visitor:
         wide = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
         return (self.page.evaluate(OVERFLOW) or ["the document is wider than the window"]) if wide else []
 
-    def axe(self) -> list[str]:
-        """Return what axe finds against WCAG 2.2 A and AA; the window needs `bypass_csp`, as axe writes styles."""
+    def axe(self, *rules: str) -> list[str]:
+        """Return what axe finds against WCAG 2.2 A and AA, or some rules of it; needs `bypass_csp`: axe writes styles."""
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(AXE.read_text())
         self.page.evaluate(STILL)
-        options = {"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"], "preload": False}
+        chosen = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": AXE_TAGS}
+        options = {"runOnly": chosen, "resultTypes": ["violations"], "preload": False}
         found = self.page.evaluate("options => axe.run(document, options)", options)["violations"]
         return [
             f"{one['id']}: {node['target']} {node['html'][:160]} {node['failureSummary'][:300]}"
