@@ -96,12 +96,22 @@ def test_attach_prints_what_sha256sum_would(ask, target, cast, tmp_path):
 
 
 def test_attach_checks_the_sidecar(ask, target, cast, tmp_path):
-    make_release(target.component, cast["rita"])
+    release = make_release(target.component, cast["rita"])
     file, sidecar = tmp_path / "premerge.zip", tmp_path / "premerge.zip.sha256"
     file.write_bytes(b"bundle")
     sidecar.write_text("0" * 64 + "  premerge.zip\n")
     with pytest.raises(CommandError, match="does not match"):
-        ask("attach", str(file), "--release", "1", "--kind", "premerge_artifacts", "--sha256", str(sidecar), *AS_RITA)
+        ask(
+            "attach",
+            str(file),
+            "--release",
+            str(release.pk),
+            "--kind",
+            "premerge_artifacts",
+            "--sha256",
+            str(sidecar),
+            *AS_RITA,
+        )
 
 
 @pytest.mark.parametrize(
