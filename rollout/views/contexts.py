@@ -11,7 +11,7 @@ from rollout import checklist, forms
 from rollout.models import Rollout
 from rollout.states import ACTIVE
 from rollout.states import RolloutState as R
-from rollout.views import allowed, dry_runs, frozen, live, timeline
+from rollout.views import allowed, dry_runs, frozen, live, story, timeline
 from rollout.views.page import Page
 
 CALM = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
@@ -60,7 +60,7 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
         "ended_runs": [line for line in live.run_lines(page.runs) if not line.open],
         "artifacts": page.artifacts,
         "dry_runs": dry_runs.of(page.artifacts),
-        "stale_parts": frozen.stale_parts(rollout),
+        "stale_parts": story.listed(frozen.stale_parts(rollout), most=len(frozen.PARTS)),
         "frozen_items": frozen.is_frozen(rollout),
         "timeline": timeline.timeline(rollout, page.runs, page.incidents),
         "notices": timeline.notices(rollout, page.incidents),

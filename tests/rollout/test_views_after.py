@@ -62,7 +62,7 @@ def test_before_the_start_a_manifest_that_no_longer_holds_names_what_changed(tar
     assert "no longer holds" not in page(rollout, cast["aud"])
     replace_archive(rollout, cast)
     said = page(rollout, cast["aud"])
-    assert "What was frozen here no longer holds: the evidence, the release changed since." in said
+    assert "What was frozen here no longer holds: the evidence and the release changed since." in said
     assert fresh(rollout).state == "WAITING"
 
 
