@@ -36,6 +36,7 @@ LOOKS = {
     "phone": ({"width": 390, "height": 844}, "light"),
 }
 HEIGHT_MAX = {"light": 1400, "dark": 1400, "phone": 1700}
+TALLER = {"rollout": 410}  # so that the charts are in the picture
 # the demo's own Python has Pillow; 256 colours are enough for flat surfaces
 PILLOW = HERE.parents[1] / "var" / "dhash-venv" / "bin" / "python"
 SHRINK = """import sys; from PIL import Image; image = Image.open(sys.argv[1]).convert("RGB")
@@ -73,10 +74,10 @@ def newest(page: Page, base_url: str, where: str, pattern: str) -> str:
     return found[1]
 
 
-def shoot(page: Page, file: Path, look: str) -> None:
+def shoot(page: Page, file: Path, look: str, more: int = 0) -> None:
     """Write the top of the page as it stands; the window is made as high as the picture, so that bars stay in place."""
     page.wait_for_timeout(SETTLE_MS)
-    height = min(page.evaluate("document.documentElement.scrollHeight"), HEIGHT_MAX[look])
+    height = min(page.evaluate("document.documentElement.scrollHeight"), HEIGHT_MAX[look] + more)
     page.set_viewport_size({"width": LOOKS[look][0]["width"], "height": max(height, LOOKS[look][0]["height"])})
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=file, scale="css")
@@ -109,7 +110,7 @@ def main() -> int:
             for look in LOOKS:
                 with signed_in(browser, base, who, passwords[who], look) as page:
                     page.goto(base + path.format(rollout=rollout, incident=incident))
-                    shoot(page, given.out / f"{name}-{look}.png", look)
+                    shoot(page, given.out / f"{name}-{look}.png", look, TALLER.get(name, 0))
         browser.close()
     return 0
 

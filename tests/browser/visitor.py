@@ -87,7 +87,7 @@ class Visitor:
         return (self.page.evaluate(OVERFLOW) or ["the document is wider than the window"]) if wide else []
 
     def axe(self, *rules: str) -> list[str]:
-        """Return what axe finds against WCAG 2.2 A and AA, or some rules of it; needs `bypass_csp`: axe writes styles."""
+        """Return what axe finds against WCAG 2.2 A and AA, or some rules; needs `bypass_csp`: axe writes styles."""
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(AXE.read_text())
         self.page.evaluate(STILL)
