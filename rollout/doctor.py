@@ -60,7 +60,8 @@ def _database() -> Iterator[Finding]:
         return
     yield Finding(level="ok", what=f"the database answers ({connection.vendor})")
     if waiting:
-        yield Finding(level="bad", what=f"{len(waiting)} migration(s) wait", advice="run manage.py migrate --skip-checks")
+        advice = "run manage.py migrate --skip-checks"
+        yield Finding(level="bad", what=f"{len(waiting)} migration(s) wait", advice=advice)
     else:
         yield Finding(level="ok", what="every migration is applied")
 

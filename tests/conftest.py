@@ -18,6 +18,21 @@ __all__ = ["guardless_flush"]
 REQUIRED = {word for word in os.environ.get("GR_TEST_REQUIRE", "").split(",") if word}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run, on a database that is named, only what touches a database: the rest was run on the default one."""
+    if not os.environ.get("GR_SUITE_DATABASE_URL"):
+        return
+    touching = {"db", "transactional_db", "live_server", "postgres_url"}
+    idle = [
+        item
+        for item in items
+        if not item.get_closest_marker("django_db") and not touching & set(getattr(item, "fixturenames", ()))
+    ]
+    config.hook.pytest_deselected(items=idle)
+    left_out = set(idle)
+    items[:] = [item for item in items if item not in left_out]
+
+
 def lacks(what: str, why: str) -> None:
     """Skip loudly, or fail when GR_TEST_REQUIRE says that this machine must have it."""
     if what in REQUIRED:
