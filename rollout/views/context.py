@@ -1,10 +1,11 @@
-"""What every page's frame shows: roles, what waits for the user, open incidents."""
+"""What every page's frame shows: the name that signatures print, roles, what waits for the user, open incidents."""
 
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from approvals import people
 from monitoring.models import Incident
 from rollout import access
 from rollout.views import needs
@@ -18,6 +19,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {"roles": [], "inbox_count": 0, "open_incidents": 0}
     return {
+        "signed_in_as": SimpleLazyObject(lambda: people.printed_name(request.user)),
         "roles": SimpleLazyObject(lambda: sorted(access.groups_of(request))),
         "inbox_count": SimpleLazyObject(lambda: len(needs.asked_once(request))),
         "open_incidents": SimpleLazyObject(Incident.objects.exclude(state=Incident.State.CLOSED).count),
