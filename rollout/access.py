@@ -47,6 +47,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "rollout_rollback": STOPPERS,
     "rollout_accept": STOPPERS,
     "rollout_cancel": OWNERS | STOPPERS,
+    "rollout_settle": STOPPERS,
     "rollout_review": RESPONDERS | DECIDERS,
     # --- places: components, releases, evidence
     "component_list": READERS,

@@ -15,8 +15,6 @@ from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 
-SETTLES = frozenset({R.NOT_RESTORED, R.UNKNOWN})
-
 
 def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
     """Record that the target was put right by hand, and free it; it stays locked until somebody unlocks it.
@@ -27,7 +25,7 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     permits.require(user, rollout.target, access.STOPPERS)
     if len(why.strip()) < 5:
         raise Refused("Say in a sentence what was found and what was done: it stands in the audit.")
-    if rollout.state not in SETTLES:
+    if rollout.state not in states.TO_SETTLE:
         raise Refused(f"There is nothing to settle: the rollout is {states.label(rollout.state)}.")
     if runner.is_held(commands.lock_path(rollout.target)):
         raise Refused(f"A command still holds {rollout.target}; wait until it has ended.")
@@ -38,8 +36,7 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
         for run in rollout.runs.filter(state=N.UNKNOWN):
             _end(run, said, now)
         Target.objects.filter(pk=rollout.target_id).update(live_version=live)
-        changes = {"state_why": said, "ended_at": now, "needs_decision": ""}
-        transitions.move(rollout, R.ROLLED_BACK_UNHEALTHY, by=by, now=now, why=said, **changes)
+        transitions.move(rollout, R.ROLLED_BACK_UNHEALTHY, by=by, now=now, why=said, state_why=said, ended_at=now)
         if not Target.objects.filter(pk=rollout.target_id, locked=True).exists():
             actions.set_lock(rollout.target, locked=True, why=said, by=SYSTEM, now=now)
 

@@ -94,6 +94,8 @@ FINAL = frozenset(
 OPEN = frozenset({R.DRAFT, R.VALIDATING, R.WAITING, R.APPROVED, R.QUEUED})
 # The target may have been changed, so that a rollback has something to undo.
 ROLLBACK_FROM = frozenset(state for state, to in ROLLOUT_MOVES.items() if R.ROLLING_BACK in to)
+# The system cannot end a rollout that stands here: a person rolls back again, or says that it was put right by hand.
+TO_SETTLE = frozenset({R.NOT_RESTORED, R.UNKNOWN})
 RUN_FINAL = frozenset({N.SUCCEEDED, N.FAILED, N.CANCELLED})
 
 

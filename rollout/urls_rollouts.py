@@ -23,5 +23,6 @@ urlpatterns = [
     path("rollouts/<int:pk>/rollback/", verbs.rollout_rollback, name="rollout_rollback"),
     path("rollouts/<int:pk>/accept/", verbs.rollout_accept, name="rollout_accept"),
     path("rollouts/<int:pk>/cancel/", verbs.rollout_cancel, name="rollout_cancel"),
+    path("rollouts/<int:pk>/settle/", verbs.rollout_settle, name="rollout_settle"),
     path("rollouts/<int:pk>/review/", verbs.rollout_review, name="rollout_review"),
 ]

@@ -28,6 +28,7 @@ class Verbs:
     accept: bool = False
     cancel: bool = False
     review: bool = False
+    settle: bool = False
     stopper: bool = False
     may_stop: bool = False
 
@@ -56,6 +57,7 @@ def verbs(
         accept=stopper and state == R.WATCHING and bool(rollout.needs_decision),
         cancel=early and bool(roles & (access.OWNERS | access.STOPPERS)),
         review=to_review(runs, username) is not None and bool(roles & (access.RESPONDERS | access.DECIDERS)),
+        settle=stopper and state in states.TO_SETTLE,
         stopper=stopper,
         may_stop=stopper and state in MAY_STOP,
     )

@@ -99,6 +99,7 @@ REASONS = {
     "rollback": ("Why go back", "Going back because …", True),
     "accept": ("Why it may stay", "The gap was caused by …; checked by hand …", True),
     "cancel": ("Why it is given up", "", False),
+    "settle": ("What was found, and what was done by hand", "", True),
     "review": ("What you looked at, and what you found", "", False),
 }
 

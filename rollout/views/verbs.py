@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from approvals import stepup
 from approvals.ledger import Refused
-from rollout import actions, drafting, reviewing
+from rollout import actions, drafting, reviewing, settling
 from rollout.forms import ReasonForm, StartForm
 from rollout.middleware import actor_of
 from rollout.states import label
@@ -119,6 +119,14 @@ def rollout_rollback(request: HttpRequest, pk: int) -> HttpResponse:
 def rollout_accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a release stay whose watch ended without a clear verdict."""
     return _with_reason(request, pk, "accept", actions.accept, "Accepted: the release stays.")
+
+
+@require_POST
+@sensitive_post_parameters("password")
+@sentences
+def rollout_settle(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a rollout whose target was put right by hand."""
+    return _with_reason(request, pk, "settle", settling.settle, "Settled under your name. The target stays locked.")
 
 
 @require_POST

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.test import Client
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry
@@ -13,6 +14,7 @@ from rollout.commands import lock_path
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
+from tests.base import PASSWORD
 
 WHY = "restored by hand from the copy on the second disk"
 
@@ -82,3 +84,17 @@ def test_a_healthy_rollout_has_nothing_to_settle(stuck: Rollout, cast: dict[str,
     stuck.refresh_from_db()
     with pytest.raises(Refused, match="nothing to settle"):
         settle(stuck, cast["tom"])
+
+
+def test_the_page_offers_it_to_who_may_and_does_it(stuck: Rollout, cast: dict[str, User], client: Client) -> None:
+    client.force_login(cast["tom"])
+    page = client.get(stuck.get_absolute_url()).content.decode()
+    answer = client.post(f"{stuck.get_absolute_url()}settle/", {"why": WHY, "password": PASSWORD})
+    assert "Put right by hand" in page
+    assert answer.status_code == 302
+    assert Rollout.objects.get(pk=stuck.pk).state == R.ROLLED_BACK_UNHEALTHY
+
+
+def test_the_page_offers_it_to_nobody_else(stuck: Rollout, cast: dict[str, User], client: Client) -> None:
+    client.force_login(cast["rita"])
+    assert "Put right by hand" not in client.get(stuck.get_absolute_url()).content.decode()
