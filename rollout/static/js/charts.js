@@ -35,6 +35,8 @@ function breachOf(data, said) {
 
 function decorations(data, colours, said) {
   const breach = breachOf(data, said);
+  // the words of a breach stand on the side with more room, those of the limit on the other
+  const roomLeft = (plot) => breach && plot.valToPos(breach.from, "x", true) - plot.bbox.left > plot.bbox.width / 2;
   const behind = (plot) => {
     const { ctx, bbox } = plot;
     ctx.save();
@@ -72,9 +74,11 @@ function decorations(data, colours, said) {
       ctx.setLineDash([]);
       ctx.fillStyle = colours.limit;
       ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
-      ctx.textAlign = "left";
+      const atEnd = roomLeft(plot);
+      ctx.textAlign = atEnd ? "right" : "left";
       ctx.textBaseline = "bottom";
-      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, bbox.left + 4 * dot, y - 3 * dot);
+      const x = atEnd ? bbox.left + bbox.width - 4 * dot : bbox.left + 4 * dot;
+      ctx.fillText(data.limit.label ?? `limit ${data.limit.value}`, x, y - 3 * dot);
     }
     if (breach) {
       const x = plot.valToPos(breach.from, "x", true);
@@ -83,7 +87,7 @@ function decorations(data, colours, said) {
       ctx.beginPath();
       ctx.arc(x, y, 5 * dot, 0, 2 * Math.PI);
       ctx.fill();
-      const room = x - bbox.left > bbox.width / 2;
+      const room = roomLeft(plot);
       ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
       ctx.textAlign = room ? "right" : "left";
       ctx.textBaseline = "bottom";
