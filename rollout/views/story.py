@@ -77,6 +77,8 @@ WENT_BACK = frozenset({R.ROLLING_BACK, R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY, R
 def stages(state: str, *, needs_decision: bool = False, signed: bool = False, deployed: bool = False) -> list[Stage]:
     """Return the rail; `signed` and `deployed` say how far one came that was cancelled or superseded."""
     labels = BACK if state in WENT_BACK else WAY
+    if state == R.NOT_RESTORED:
+        labels = (*BACK[:-1], "Not restored")
     here = PLACE.get(R(state), 3 if deployed else 2 if signed else 0)
     look = "NEEDS_DECISION" if needs_decision and state == R.WATCHING else str(state)
     marks = ("done", "current", "ahead")

@@ -13,6 +13,7 @@ from monitoring import storage
 from monitoring.models import Notice
 from rollout import evidence
 from rollout.models import Artifact, Rollout, Run, Step, Target
+from rollout.views import story
 from tests import factories
 from tests.factories import NOW, fresh, later
 from tests.rollout import views_world
@@ -131,6 +132,11 @@ def test_a_dry_run_whose_bytes_are_gone_says_so(target: Target, cast: Cast, sett
     kept = kept_log(run, "migrate_dryrun", b"one line", settings, tmp_path)
     storage.path_of(settings.GR_ARTIFACTS, kept.sha256).unlink()
     assert "no longer where they were kept" in page(rollout, cast["aud"])
+
+
+def test_the_rail_never_calls_a_target_restored_that_is_not() -> None:
+    assert story.stages("NOT_RESTORED")[-1].label == "Not restored"
+    assert story.stages("ROLLED_BACK")[-1].label == "Restored"
 
 
 def test_every_page_links_the_messages_that_were_sent(cast: Cast) -> None:

@@ -35,7 +35,7 @@ function breachOf(data, said) {
 
 function decorations(data, colours, said) {
   const breach = breachOf(data, said);
-  // the words of a breach stand on the side with more room, those of the limit on the other
+  // the words of a breach stand at the top above it, those of the limit on the other side
   const roomLeft = (plot) => breach && plot.valToPos(breach.from, "x", true) - plot.bbox.left > plot.bbox.width / 2;
   const behind = (plot) => {
     const { ctx, bbox } = plot;
@@ -87,11 +87,12 @@ function decorations(data, colours, said) {
       ctx.beginPath();
       ctx.arc(x, y, 5 * dot, 0, 2 * Math.PI);
       ctx.fill();
-      const room = roomLeft(plot);
       ctx.font = `600 ${11 * dot}px Inter, sans-serif`;
-      ctx.textAlign = room ? "right" : "left";
-      ctx.textBaseline = "bottom";
-      ctx.fillText(breach.words, x + (room ? -9 : 9) * dot, Math.max(y - 4 * dot, bbox.top + 12 * dot));
+      ctx.textAlign = "center";
+      ctx.textBaseline = "top";
+      const half = ctx.measureText(breach.words).width / 2 + 4 * dot;
+      const middle = Math.min(Math.max(x, bbox.left + half), bbox.left + bbox.width - half);
+      ctx.fillText(breach.words, middle, bbox.top + 2 * dot);
     }
     ctx.restore();
   };
