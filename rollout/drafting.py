@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -94,28 +96,44 @@ def tune(
 ) -> tuple[str, ...]:
     """Accept the monitoring defaults, or tune them within the declared bounds; return the parts of a void manifest.
 
-    Whoever tunes cannot approve afterwards. Raises Refused with the bound that was passed.
+    Whoever has a part in the tuning that stands cannot approve it. Raises Refused with the bound that was passed.
     """
     permits.in_person(by, user)
     permits.require(user, rollout.target, access.OWNERS | access.STOPPERS | access.DECIDERS)
     if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
         raise Refused(f"The gates can no longer be tuned: the rollout is {states.label(rollout.state)}.")
-    profile = rollout.target.component.spec.environment(rollout.target.environment.name).profile
+    profile = rollout.target.declared.profile
     try:
         gates.tune(profile, changes)
     except ProfileError as error:
         raise Refused(f"This tuning is not allowed: {error}")
     with transaction.atomic():
-        tuner = user if changes or rollout.tuning else None
-        values = {"tuning": dict(changes), "monitoring_accepted": accepted, "tuned_by": tuner or rollout.tuned_by}
-        same = Rollout.objects.filter(pk=rollout.pk, version=rollout.version, state=rollout.state)
-        if same.update(**values) != 1:
+        held = Rollout.objects.select_for_update().get(pk=rollout.pk)
+        if (held.version, held.state) != (rollout.version, rollout.state):
             raise Refused("Somebody changed this rollout meanwhile; load the page again.")
+        values = {**_tuned(held, changes, user), "monitoring_accepted": accepted}
+        Rollout.objects.filter(pk=rollout.pk).update(**values)
         data = {"tuning": dict(changes), "accepted": accepted}
         audit.append(action="rollout.tuned", by=by, subject=transitions.subject_of(rollout), data=data, now=now)
     for name, value in values.items():
         setattr(rollout, name, value)
     return freezing.recheck(rollout, now=now)
+
+
+def _tuned(rollout: Rollout, changes: Mapping[str, str], user: User) -> dict[str, Any]:
+    """Return the columns of a tuning: saving a number again takes nobody over, only its default lets its tuners go."""
+    changed = {key for key, value in changes.items() if not _is_same(rollout.tuning.get(key), value)}
+    tuners = {key: list(rollout.tuners.get(key, [])) for key in changes}
+    for key in changed:
+        tuners[key] += [] if user.pk in tuners[key] else [user.pk]
+    columns: dict[str, Any] = {"tuning": dict(changes), "tuners": tuners}
+    if changed or set(changes) != set(rollout.tuning):
+        columns["tuned_by"] = user if changes else None
+    return columns
+
+
+def _is_same(before: str | None, after: str) -> bool:
+    return before is not None and Decimal(before) == Decimal(after)
 
 
 def recheck_release(release: Release, *, now: datetime) -> None:

@@ -63,17 +63,19 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     rollout = run.rollout
     changed = opening.has_effects(rollout)
-    incident = opening.open_incident(
-        rollout, "P1" if changed else "P2", title=title, why=why, runbook="rollback" if changed else "incident", now=now
-    )
-    Run.objects.filter(pk=run.pk).update(incident=incident)
-    run.incident = incident
-    if not changed:
-        opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
-        move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
-        return
-    rollback = opening.rollback_run(rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident)
-    nudge.run(rollback.pk)
+    severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
+    with transaction.atomic():
+        incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
+        Run.objects.filter(pk=run.pk).update(incident=incident)
+        run.incident = incident
+        if not changed:
+            opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
+            move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+            return
+        rollback = opening.rollback_run(
+            rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident
+        )
+        nudge.run(rollback.pk)
 
 
 def aborted(run: Run, *, now: datetime) -> None:
@@ -96,9 +98,10 @@ def aborted(run: Run, *, now: datetime) -> None:
 
 
 def refused(run: Run, *, why: str, now: datetime) -> None:
-    """End a queued run that may not begin any more, because its consent no longer holds."""
+    """End a queued run whose consent no longer holds; the rollout is a draft again and can be submitted again."""
     with transaction.atomic():
-        _cancelled(run, why=why, now=now)
+        opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
+        freezing.void(run.rollout, why=why, by=SYSTEM, now=now)
 
 
 def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:

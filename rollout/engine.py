@@ -21,6 +21,7 @@ from monitoring.audit import SYSTEM
 from rollout import actions, commands, endings, freezing, nudge, opening, runner, watching
 from rollout.intent import Outcome
 from rollout.models import Effect, Rollout, Run, Step
+from rollout.permits import TargetHeldError
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -80,6 +81,8 @@ def _begin(run: Run, now: datetime) -> bool:
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
     except IntegrityError:
         return False  # another run, or an active rollout, holds the target: pulse asks again
+    except TargetHeldError:
+        return False  # locked or frozen after the click: it waits, and can be aborted
     except (actions.Refused, PermissionDenied) as refusal:
         endings.refused(run, why=str(refusal), now=now)
         return False

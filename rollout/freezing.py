@@ -114,13 +114,13 @@ def void(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> None:
 
 def profile_of(rollout: Rollout) -> gates.GateProfile:
     """Return the gate profile that judges this rollout: the environment's, with the rollout's tuning."""
-    environment = rollout.target.component.spec.environment(rollout.target.environment.name)
+    environment = rollout.target.declared
     return gates.tune(environment.profile, rollout.tuning) if rollout.tuning else environment.profile
 
 
 def tuning_of(rollout: Rollout) -> list[gates.Difference]:
     """Return how the rollout's gates differ from the environment's defaults."""
-    environment = rollout.target.component.spec.environment(rollout.target.environment.name)
+    environment = rollout.target.declared
     return gates.diff(environment.profile, profile_of(rollout))
 
 
@@ -176,11 +176,15 @@ def _commit_authors(rollout: Rollout) -> list[dict[str, str]]:
 def _barred(rollout: Rollout, known: dict[str, int]) -> dict[int, list[str]]:
     """Return user id -> the duties that bar this person from approving (DESIGN.md section 6)."""
     barred: dict[int, list[str]] = {rollout.requester_id: ["requester"]}
-    uploaders = rollout.release.artifacts.filter(replaced_at=None, uploaded_by__isnull=False)
-    for user_id in {rollout.release.created_by_id, *uploaders.values_list("uploaded_by", flat=True)}:
+    release = rollout.release
+    standing = release.artifacts.filter(replaced_at=None).values("sha256")
+    # the same bytes brought again take nobody over
+    uploaders = release.artifacts.filter(sha256__in=standing, uploaded_by__isnull=False)
+    brought = {*uploaders.values_list("uploaded_by", flat=True), *release.links.values_list("added_by", flat=True)}
+    for user_id in {release.created_by_id, *brought}:
         barred.setdefault(user_id, []).append("uploader")
     for user_id in set(known.values()):
         barred.setdefault(user_id, []).append("commit author")
-    if rollout.tuned_by_id is not None:
-        barred.setdefault(rollout.tuned_by_id, []).append("tuner")
+    for user_id in {one for tuners in rollout.tuners.values() for one in tuners}:
+        barred.setdefault(user_id, []).append("tuner")
     return barred

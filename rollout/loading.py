@@ -13,7 +13,7 @@ from django.db import transaction
 from approvals.ledger import Refused, current_roles
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
-from rollout import access, component, freezing
+from rollout import access, component, freezing, states
 from rollout.component import ComponentError
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
@@ -83,7 +83,8 @@ def confirm(configuration: Configuration, *, user: User, accept: bool, by: Actor
         raise Refused("Whoever loaded a configuration cannot confirm it; another admin has to.")
     with transaction.atomic():
         waiting = Configuration.objects.filter(pk=configuration.pk, state=Configuration.State.PENDING)
-        if waiting.update(confirmed_by=by.name, confirmed_at=now, state=Configuration.State.PAST) != 1:
+        answer = Configuration.State.PAST if accept else Configuration.State.REFUSED
+        if waiting.update(confirmed_by=by.name, confirmed_at=now, state=answer) != 1:
             raise Refused("This configuration does not wait for a confirmation any more.")
         action = "configuration.confirmed" if accept else "configuration.refused"
         audit.append(
@@ -95,9 +96,28 @@ def confirm(configuration: Configuration, *, user: User, accept: bool, by: Actor
         )
         if accept:
             configuration.refresh_from_db()
-            _put_in_force(configuration, _read_runbooks(Path(configuration.parsed().runbooks)), now)
+            _confirmed(configuration, now)
     if accept:
         _recheck(configuration.component, now)
+
+
+def _confirmed(configuration: Configuration, now: datetime) -> None:
+    try:
+        _put_in_force(configuration, _read_runbooks(Path(configuration.parsed().runbooks)), now)
+    except ComponentError as error:
+        raise Refused(f"It cannot be put in force: {error}")
+
+
+def _require_not_in_use(row: Component, spec: component.Component) -> None:
+    """Refuse to take an environment out of the configuration while a rollout is on its way there."""
+    names = {environment.name for environment in spec.environments}
+    under_way = [R.VALIDATING, R.QUEUED, *states.ACTIVE]
+    for rollout in Rollout.objects.with_places().filter(target__component=row, state__in=under_way):
+        if rollout.target.environment.name not in names:
+            where = f"environments.{rollout.target.environment.name}"
+            raise ComponentError(
+                where, f"to stay while rollout {rollout.pk} is {states.label(rollout.state)}; load this after it"
+            )
 
 
 def subject_of(row: Component) -> Subject:
@@ -153,6 +173,7 @@ def _is_weighty(old: component.Component, new: component.Component) -> bool:
 
 
 def _put_in_force(made: Configuration, runbooks: dict[str, str], now: datetime) -> None:
+    _require_not_in_use(made.component, made.parsed())
     Configuration.objects.filter(component=made.component, state=Configuration.State.LIVE).update(
         state=Configuration.State.PAST
     )

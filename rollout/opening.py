@@ -51,10 +51,7 @@ def rollback_run(
         for run in rollout.runs.exclude(kind=Run.Kind.VALIDATE).filter(state__in=[N.RUNNING, N.UNKNOWN]):
             to = N.FAILED if automatic or run.state == N.UNKNOWN else N.CANCELLED
             end_run(run, to, why=why, by=by, now=now)
-        if incident is None:
-            incident = open_incident(
-                rollout, "P2", title=f"Rolled back by {by.name}", why=why, runbook="rollback", now=now
-            )
+        incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
         used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
         transitions.move(
             rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used
@@ -104,6 +101,16 @@ def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runb
         url=transitions.url_of(rollout),
         now=now,
     )
+
+
+def _continue_incident(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> Incident:
+    """Return the incident that this rollout has open already, with a note, or open one for a rollback by a person."""
+    own = Incident.objects.filter(pk__in=rollout.runs.values("incident"))
+    still = own.exclude(state=Incident.State.CLOSED).order_by("-pk").first()
+    if still is None:
+        return open_incident(rollout, "P2", title=f"Rolled back by {by.name}", why=why, runbook="rollback", now=now)
+    incidents.note(still, text=f"Rolling back again, by {by.name}: {why}", by=by, now=now)
+    return still
 
 
 def has_effects(rollout: Rollout) -> bool:

@@ -16,6 +16,10 @@ from rollout.states import RolloutState as R
 DOORS = ("browser", "shell")
 
 
+class TargetHeldError(Refused):
+    """The target is locked, frozen, retired or blocked: what waits for it goes on waiting."""
+
+
 def in_person(by: Actor, user: User) -> None:
     """Raise Refused unless the person acts himself, in a browser or in a shell."""
     if by.via not in DOORS:
@@ -40,15 +44,17 @@ def require(user: User, target: Target, allowed: frozenset[str] | set[str]) -> N
 
 
 def require_free(target: Target, *, now: datetime) -> None:
-    """Raise Refused while the target is locked, frozen, or blocked by a rollout that a person has to decide."""
+    """Raise TargetHeldError while the target is locked, frozen, or blocked by a rollout that a person has to decide."""
     if target.retired:
-        raise Refused(f"{target} is retired: the configuration in force does not declare it any more.")
+        raise TargetHeldError(f"{target} is retired: the configuration in force does not declare it any more.")
     if target.locked:
-        raise Refused(f"{target} is locked by {target.locked_by}: {target.lock_reason}")
+        raise TargetHeldError(f"{target} is locked by {target.locked_by}: {target.lock_reason}")
     freezes = Freeze.objects.filter(component=target.component, starts_at__lte=now, ends_at__gt=now)
     freeze = next((one for one in freezes if one.environment_id in (None, target.environment_id)), None)
     if freeze is not None:
-        raise Refused(f"{target} is frozen until {freeze.ends_at:%Y-%m-%d %H:%M} UTC: {freeze.reason}")
+        raise TargetHeldError(f"{target} is frozen until {freeze.ends_at:%Y-%m-%d %H:%M} UTC: {freeze.reason}")
     blocker = Rollout.objects.filter(target=target, state__in=[R.UNKNOWN, R.NOT_RESTORED]).first()
     if blocker is not None:
-        raise Refused(f"{target} is blocked: rollout {blocker.pk} is {states.label(blocker.state)}; decide that first.")
+        raise TargetHeldError(
+            f"{target} is blocked: rollout {blocker.pk} is {states.label(blocker.state)}; decide that first."
+        )

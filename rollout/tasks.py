@@ -3,14 +3,18 @@
 from django.utils import timezone
 
 from monitoring import notices, watcher
-from rollout import actions, engine, heartbeat, nudge, publishing
+from rollout import actions, alarms, engine, heartbeat, nudge, publishing
 from rollout.models import Release, Rollout, Run
 
 
 def advance(run_id: int) -> None:
     """Take a run as far as it goes now."""
     heartbeat.beat("worker")
-    engine.advance(run_id)
+    try:
+        engine.advance(run_id)
+    except Exception as error:
+        alarms.cannot_go_on(run_id, error, now=timezone.now())
+        raise
 
 
 def observe() -> None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from rollout import component as configuration
+from rollout.component import ComponentError
 from rollout.target import TargetSpec
 
 
@@ -39,8 +40,10 @@ class Configuration(models.Model):
         # waits for a second admin, because it changes policy, bounds or routes
         PENDING = "PENDING", "waits for a second admin"
         LIVE = "LIVE", "in force"
-        # another one took its place, or it was refused
+        # another one took its place
         PAST = "PAST", "past"
+        # the second admin said no; it was never in force
+        REFUSED = "REFUSED", "refused"
 
     component = models.ForeignKey(Component, on_delete=models.PROTECT, related_name="configurations")
     text = models.TextField()
@@ -106,8 +109,21 @@ class Target(models.Model):
 
     @property
     def spec(self) -> TargetSpec:
-        """Return how this target is changed, from the configuration in force."""
-        return self.component.spec.target(self.environment.name)
+        """Return how this target is changed."""
+        return self.declared.target
+
+    @property
+    def declared(self) -> configuration.Environment:
+        """Return what the configuration in force declares of this target, or the last one that declared it.
+
+        A target that left the configuration while it is watched, or to be rolled back, is still to be reached.
+        """
+        in_force = self.component.configurations.filter(state__in=[Configuration.State.LIVE, Configuration.State.PAST])
+        for one in sorted(in_force, key=lambda row: (row.state != Configuration.State.LIVE, -row.pk)):
+            for environment in one.parsed().environments:
+                if environment.name == self.environment.name:
+                    return environment
+        raise ComponentError(f"environments.{self.environment.name}", "an environment that was declared once")
 
 
 class Freeze(models.Model):

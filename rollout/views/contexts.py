@@ -77,7 +77,7 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
 def tune_form(page: Page, data: Any = None) -> forms.TuneForm:
     """Return the form of the monitoring of this rollout."""
     rollout = page.rollout
-    profile = rollout.target.component.spec.environment(rollout.target.environment.name).profile
+    profile = rollout.target.declared.profile
     return forms.TuneForm(data, profile=profile, tuning=rollout.tuning, accepted=rollout.monitoring_accepted)
 
 

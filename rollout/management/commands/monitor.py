@@ -42,7 +42,7 @@ class Command(shell.ActingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Follow the live watch, or probe once."""
         target = shell.target_of(options)
-        profile = target.component.spec.environment(target.environment.name).profile
+        profile = target.declared.profile
         if options["dry_run"]:
             self._describe(target, profile)
             return
