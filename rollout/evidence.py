@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -72,10 +73,11 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
         _check_open(release)
         asks = bool(settings.GR_GITHUB_TOKEN and release.component.spec.repository)
         state = "not_checked" if asks else "not_configured"
-        values = {"url": url, "added_by": user, "via": by.via, "added_at": now, "check_state": state}
-        made, _ = EvidenceLink.objects.update_or_create(
-            release=release, kind=kind, defaults={**values, "check_detail": "", "checked_at": None}
-        )
+        values: dict[str, Any] = {"url": url, "check_state": state, "check_detail": "", "checked_at": None}
+        # the same link brought again stays that of the one who brought it: he cannot approve
+        if not EvidenceLink.objects.filter(release=release, kind=kind, url=url).exists():
+            values |= {"added_by": user, "via": by.via, "added_at": now}
+        made, _ = EvidenceLink.objects.update_or_create(release=release, kind=kind, defaults=values)
         data = {"kind": kind, "url": url}
         if asks:
             nudge.check(release.pk)

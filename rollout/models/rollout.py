@@ -41,6 +41,9 @@ class Rollout(models.Model):
     state_why = models.TextField(blank=True)
     # gate name -> {"limit": ..., ...} within the declared bounds; empty means the defaults
     tuning = models.JSONField(default=dict, blank=True)
+    # key of the tuning -> ids of everybody who had a part in the value that stands; none of them may approve it
+    tuners = models.JSONField(default=dict, blank=True)
+    # who changed the tuning last, for the page
     tuned_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
 from rollout import drafting
-from rollout.models import Component, Release, Target
+from rollout.models import Component, Release, Rollout, Target
 from rollout.states import RolloutState as R
 from tests import factories
 from tests.factories import COMMIT, NOW, actor, fresh
@@ -100,11 +100,39 @@ def test_accepting_the_defaults_makes_nobody_a_tuner(target: Target, cast: dict)
     assert fresh(factories.make_draft(target, cast["rita"])).tuned_by is None
 
 
-def test_taking_a_tuning_back_makes_a_tuner_too(target: Target, cast: dict) -> None:
-    draft, rita, ann = factories.make_draft(target, cast["rita"]), cast["rita"], cast["ann"]
-    drafting.tune(draft, changes={"p95.limit": "1500"}, accepted=True, user=rita, by=actor(rita), now=NOW)
-    drafting.tune(draft, changes={}, accepted=True, user=ann, by=actor(ann), now=NOW)
-    assert fresh(draft).tuned_by == ann
+def tune(draft: Rollout, user: User, **changes: str) -> None:
+    """Tune like the page does, from the row as it stands; `p95_limit` is the key p95.limit."""
+    named = {key.replace("_", "."): value for key, value in changes.items()}
+    drafting.tune(fresh(draft), changes=named, accepted=True, user=user, by=actor(user), now=NOW)
+
+
+def test_saving_a_tuning_again_takes_nobody_over(target: Target, cast: dict) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    tune(draft, cast["ann"], p95_limit="1500")
+    tune(draft, cast["rita"], p95_limit="1500.0")
+    assert fresh(draft).tuners == {"p95.limit": [cast["ann"].pk]} and fresh(draft).tuned_by == cast["ann"]
+
+
+def test_everybody_who_had_a_part_in_a_number_stays_its_tuner(target: Target, cast: dict) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    tune(draft, cast["ann"], p95_limit="1500")
+    tune(draft, cast["rita"], p95_limit="1400")
+    assert fresh(draft).tuners == {"p95.limit": [cast["ann"].pk, cast["rita"].pk]}
+
+
+def test_taking_a_tuning_back_lets_its_tuners_go(target: Target, cast: dict) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    tune(draft, cast["ann"], p95_limit="1500")
+    tune(draft, cast["rita"])
+    assert fresh(draft).tuners == {} and fresh(draft).tuned_by is None
+
+
+def test_a_tuning_over_one_that_came_in_between_keeps_its_tuner(target: Target, cast: dict) -> None:
+    draft, rita = factories.make_draft(target, cast["rita"]), cast["rita"]
+    stale = fresh(draft)
+    tune(draft, cast["ann"], p95_limit="1500")
+    drafting.tune(stale, changes={"p95.limit": "1500"}, accepted=True, user=rita, by=actor(rita), now=NOW)
+    assert fresh(draft).tuners == {"p95.limit": [cast["ann"].pk]}
 
 
 def test_what_runs_cannot_be_tuned(target: Target, cast: dict) -> None:

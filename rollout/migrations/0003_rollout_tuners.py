@@ -11,7 +11,7 @@ def carry_over(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rollout", "0001_initial")]
+    dependencies = [("rollout", "0002_configuration_refused")]
 
     operations = [
         migrations.AddField("rollout", "tuners", models.JSONField(blank=True, default=dict)),
