@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.supervise import free_port
+from scripts.supervise import die_with_parent, free_port
 from tests.settings import OUTWARD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +69,9 @@ class Product:
 
     def start(self, name: str, *argv: str) -> None:
         """Start a process that lives until `stop`."""
+        here = {"cwd": ROOT, "env": self.env, "preexec_fn": die_with_parent}
         with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen([sys.executable, *argv], cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, *argv], stdout=log, stderr=log, **here)
         self.processes.append(process)
 
     def serve(self) -> None:

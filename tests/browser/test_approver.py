@@ -60,7 +60,7 @@ def test_wrong_password_records_nothing_and_keeps_the_words(
 
 
 def test_rejection_needs_a_reason_and_the_requester_is_told_it(enter: Enter, ids: dict[str, int]) -> None:
-    abe, path = enter("abe", phone=True), f"/rollouts/{ids['reject']}/"
+    abe, path = enter("abe", phone=True, fresh=True), f"/rollouts/{ids['reject']}/"
     page = abe.go(path)
     abe.expect_status(422)
     page.get_by_role("button", name="Reject").click()
@@ -83,7 +83,7 @@ def test_requester_finds_no_decision_form_but_why(enter: Enter, ids: dict[str, i
 
 
 def test_approval_of_what_changed_meanwhile_is_not_recorded(enter: Enter, ids: dict[str, int], tmp_path: Path) -> None:
-    ann, path = enter("ann", phone=True), f"/rollouts/{ids['stale']}/"
+    ann, path = enter("ann", phone=True, fresh=True), f"/rollouts/{ids['stale']}/"
     seen = ann.go(path)
     rita = enter("rita")
     other = rita.go(path)
