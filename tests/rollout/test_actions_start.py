@@ -85,7 +85,7 @@ def test_a_starter_who_lost_his_role_meanwhile_does_not_start(target: Target, ca
     run = queued(target, cast)
     cast["olaf"].groups.clear()
     engine.advance(run.pk)
-    assert fresh(run.rollout).state == R.CANCELLED
+    assert fresh(run.rollout).state == R.DRAFT
 
 
 def test_an_approver_who_lost_his_role_meanwhile_does_not_count(target: Target, cast: dict, fake: FakeRunner) -> None:
@@ -95,11 +95,15 @@ def test_an_approver_who_lost_his_role_meanwhile_does_not_count(target: Target, 
     assert "missing" in fresh(run.rollout).state_why
 
 
-def test_a_target_that_was_locked_meanwhile_does_not_start(target: Target, cast: dict, fake: FakeRunner) -> None:
+def test_a_target_that_was_locked_meanwhile_lets_it_wait(target: Target, cast: dict, fake: FakeRunner) -> None:
     run = queued(target, cast)
-    actions.lock(target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
+    tom = {"user": cast["tom"], "by": actor(cast["tom"]), "now": NOW}
+    actions.lock(target, why="disk is being changed", **tom)
     engine.advance(run.pk)
-    assert fresh(run.rollout).state == R.CANCELLED
+    assert fresh(run.rollout).state == R.QUEUED
+    actions.unlock(target, why="disk is changed", **tom)
+    engine.advance(run.pk)
+    assert fresh(run.rollout).state == R.RUNNING
 
 
 def test_a_run_waits_behind_another_and_begins_after_it(target: Target, cast: dict, fake: FakeRunner) -> None:

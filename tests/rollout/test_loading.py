@@ -14,6 +14,7 @@ from rollout import loading
 from rollout.config_reader import ComponentError
 from rollout.loading import Loaded
 from rollout.models import Component, Configuration, Runbook, Target
+from rollout.states import RolloutState as R
 from tests import factories
 from tests.factories import GATES, NOW, TOML, actor
 
@@ -149,6 +150,32 @@ def test_an_environment_that_is_gone_is_retired(folder: Path, cast: dict) -> Non
     if made.state == "pending":
         confirm(made, cast["ari"])
     assert Target.objects.get(environment__name="staging").retired
+
+
+WITHOUT_STAGING = TOML[: TOML.index("[environments.staging]")] + TOML[TOML.index("[policy]") :]
+
+
+def test_an_environment_stays_while_a_rollout_is_on_its_way_there(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    waiting = load(folder, cast["ada"], text=WITHOUT_STAGING)
+    staging = Target.objects.get(environment__name="staging")
+    factories.put_in(factories.make_draft(staging, cast["rita"]), R.WATCHING)
+    with pytest.raises(Refused, match=r"environments\.staging.* while rollout \d+ is watching"):
+        confirm(waiting, cast["ari"])
+
+
+def test_a_target_that_left_the_configuration_can_still_be_reached(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    confirm(load(folder, cast["ada"], text=WITHOUT_STAGING), cast["ari"])
+    assert Target.objects.get(environment__name="staging").spec.port == 8102
+
+
+def test_a_refused_configuration_declares_nothing(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    changed = TOML.replace("port = 8102", "port = 8199").replace('"show"', '"refuse"')
+    confirm(load(folder, cast["ada"], text=changed), cast["ari"], accept=False)
+    assert Configuration.objects.get(state="REFUSED").text == changed
+    assert Target.objects.get(environment__name="staging").spec.port == 8102
 
 
 def test_what_waits_is_told_and_audited(folder: Path, cast: dict) -> None:
