@@ -252,3 +252,13 @@ def test_a_newer_change_that_was_rolled_back_does_not_stand_in_the_way(
     engine.advance(deploy.pk)
     factories.put_in(succeeded(target, cast, "1.2.0", 10**9), R.ROLLED_BACK)
     assert click_roll_back(deploy, cast["tom"]).state == "RUNNING"
+
+
+def test_a_second_rollback_goes_on_with_the_incident_that_is_open(
+    deploy: Run, fake: FakeRunner, cast: dict[str, User]
+) -> None:
+    drive(deploy, fake, fail_at="check")
+    drive(rollback_of(deploy), fake, fail_at="restore")
+    again = click_roll_back(deploy, cast["tom"])
+    assert Incident.objects.count() == 1
+    assert again.incident.entries.filter(text__startswith="Rolling back again, by tom").exists()
