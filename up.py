@@ -136,6 +136,7 @@ def start(options: argparse.Namespace, values: dict[str, str]) -> int:
         port = free_port(options.port)
         url = values.get("GR_BASE_URL") or f"http://localhost:{port}"
         env = {**os.environ, "GR_PORT": str(port), "GR_BASE_URL": url, "PYTHONUNBUFFERED": "1"}
+        house.run_dir = Path(values.get("GR_RUN_DIR") or var / "run")
         serve(house, port, env, var / "log")
         print(url, file=lock, flush=True)
         _, link = house.run([PYTHON, "manage.py", "first_admins_link", "--base-url", url], env, capture=True)
@@ -191,6 +192,7 @@ def demo(options: argparse.Namespace) -> int:
         say("starting dhash 1.0.0 in canary, staging and production")
         world("start", str(DEMO))
         house = stack.enter_context(House())
+        house.run_dir = Path(env["GR_RUN_DIR"])
         serve(house, port, env, DEMO / "log")
         traffic = [PYTHON, "examples/dhash/demo_traffic.py", str(DEMO)]
         house.add(Child("traffic", traffic, dict(os.environ), DEMO / "log" / "traffic.log"))

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import http.client
+import json
 import os
 import signal
 import socket
@@ -126,12 +127,27 @@ class Child:
             self.process = None
 
 
+def running_steps(run_dir: Path | None) -> list[Path]:
+    """Return the folders of the steps whose runner is alive and has not told how its command ended."""
+    folders = sorted(run_dir.glob("steps/*/started.json")) if run_dir else []
+    return [file.parent for file in folders if not (file.parent / "exit.json").exists() and _runs(file)]
+
+
+def _runs(started: Path) -> bool:
+    try:
+        os.kill(int(json.loads(started.read_text(encoding="utf-8"))["runner_pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
+
+
 class House:
     """The supervised children, and what Ctrl-C means to them."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
         self.presses = 0
+        self.run_dir: Path | None = None  # where the product's runners keep their files
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -189,6 +205,14 @@ class House:
             time.sleep(0.05)
         for child in self.children:
             if child.alive():
-                say(f"killing {child.name}; a command that its runner started goes on, and the next start finds it")
+                say(f"killing {child.name}")
             child.kill()
+        while running_steps(self.run_dir) and time.monotonic() < deadline and self.presses < patience:
+            time.sleep(0.05)
+        for folder in running_steps(self.run_dir):
+            if self.presses < patience:
+                say(f"{folder.name} goes on; the next start finds it")
+            else:
+                say(f"ending the command of {folder.name}")
+                (folder / "cancel").touch()
         say("stopped")

@@ -155,3 +155,55 @@ class TestCtrlC:
         process, pid = house("exit(0)")
         process.kill()
         wait_for(lambda: gone(pid))
+
+
+STEP = """
+import json, os, pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+(folder / "started.json").write_text(json.dumps({"runner_pid": os.getpid()}))
+time.sleep(float(sys.argv[2]))
+(folder / "exit.json").write_text("{}")
+"""
+
+
+def running_step(tmp_path, seconds):
+    """Start a step as a runner leaves it, and return its folder and process."""
+    folder = tmp_path / "steps" / "run1-step1-try1"
+    folder.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", STEP, str(folder), str(seconds)])
+    wait_for((folder / "started.json").exists)
+    return folder, process
+
+
+def a_house_that_stops(tmp_path):
+    house = supervise.House()
+    house.run_dir = tmp_path
+    house.children = [child(tmp_path, "pass")]
+    return house
+
+
+def test_the_first_ctrl_c_waits_for_a_running_step(tmp_path):
+    folder, process = running_step(tmp_path, 0.3)
+    house = a_house_that_stops(tmp_path)
+    house.presses = 1
+    house.stop()
+    process.wait()
+    assert (folder / "exit.json").exists()
+    assert not (folder / "cancel").exists()
+
+
+def test_a_second_ctrl_c_ends_the_command_of_a_running_step(tmp_path):
+    folder, process = running_step(tmp_path, 60)
+    house = a_house_that_stops(tmp_path)
+    house.presses = 2
+    house.stop()
+    process.kill()
+    process.wait()
+    assert (folder / "cancel").exists()
+
+
+def test_a_step_whose_runner_is_gone_is_not_waited_for(tmp_path):
+    _, process = running_step(tmp_path, 60)
+    process.kill()
+    process.wait()
+    assert supervise.running_steps(tmp_path) == []
