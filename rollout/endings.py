@@ -21,7 +21,7 @@ from rollout.transitions import move
 def keep_facts(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
     """Turn what a step found into rows: backups, evidence, the version that is live."""
     facts = outcome.facts
-    if step.kind == "backup":
+    if step.kind == "backup" and facts.get("path") != "":  # empty: no undo copy could be kept
         _keep_backup(run, facts, now)
     if step.kind == "rehearse":
         rehearsed = Backup.objects.filter(run=run, kind=Backup.Kind.BACKUP)
@@ -159,11 +159,17 @@ def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
     to = R.ROLLED_BACK_UNHEALTHY if restored else R.NOT_RESTORED
     if not run.steps.filter(effect=True, attempt__gt=0).exists():
         why = f"{why.rstrip('.')}. Nothing was touched: {run.target.live_version} is still live."
+    elif not run.steps.filter(kind="start", attempt__gt=0).exists() and _is_done(run, "stop"):
+        why = f"{why.rstrip('.')}. The service is stopped."
     opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
     move(run.rollout, to, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
     _alarm(run, title="Rollback failed", why=why, runbook="rollback", now=now)
     _attach_output(run, step, now=now)
     _after_rollback(run, why=why, now=now)
+
+
+def _is_done(run: Run, kind: str) -> bool:
+    return run.steps.filter(kind=kind, state=S.SUCCEEDED).exists()
 
 
 def _alarm(run: Run, *, title: str, why: str, runbook: str, now: datetime) -> None:

@@ -104,7 +104,7 @@ def rollback(target: TargetSpec, previous_version: str) -> tuple[StepPlan, ...]:
     live = {"on": "live", "version": previous_version}
     return (
         StepPlan(kind="verify", title="Backup read back whole", params={"what": "backup"}, timeout_s=1800),
-        StepPlan(kind="stop", title="Writers stopped", effect=True, timeout_s=120),
+        StepPlan(kind="stop", title="Writers stopped", effect=True, timeout_s=300),
         StepPlan(kind="backup", title="Undo copy of the state that is left", params={"undo": True}, timeout_s=3600),
         StepPlan(kind="restore", title="Code, database and configuration restored", effect=True, timeout_s=3600),
         StepPlan(

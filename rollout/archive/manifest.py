@@ -48,6 +48,11 @@ def parse(raw: bytes, *, path: Path, sha256: str, size: int) -> Contents:
         value = json.loads(raw)
         if value["format"] != FORMAT:
             raise CorruptBackup(f"{path.name} has format {value['format']!r}, this version reads {FORMAT}")
+        if value.get("unchecked"):
+            raise CorruptBackup(
+                f"{path.name} is a raw copy of what a rollback found, and nobody checked it; it cannot be restored as a"
+                " backup. Unpack it beside the environment and take from it by hand what you need"
+            )
         contents = Contents(
             path=path,
             sha256=sha256,

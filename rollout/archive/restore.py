@@ -100,7 +100,11 @@ def _already_equal(contents: Contents, root: Path, tree: str, log: Log) -> bool:
     place = root / tree
     if not place.is_dir() or _exists(_beside(place, REPLACED)):
         return False
-    equal = all(one.equal for one in prove_tree(contents, root, tree))
+    try:
+        equal = all(one.equal for one in prove_tree(contents, root, tree))
+    except (BackupError, OSError) as error:
+        log(f"{tree} cannot be compared with the backup and is replaced whole: {error}")
+        return False
     if equal:
         log(f"{tree} already holds what the backup holds; left as it is")
     return equal
@@ -122,15 +126,19 @@ def _unpack_beside(contents: Contents, root: Path, place: str) -> None:
 
 
 def _swap_tree(place: Path, log: Log) -> None:
-    replaced, discarded = _beside(place, REPLACED), _beside(place, DISCARDED)
     if _exists(place):
-        # After a killed restore the older one is the original: keep that, drop what the killed one had put in place.
-        _remove(discarded)
-        place.rename(discarded if _exists(replaced) else replaced)
+        _move_aside(place)
     _beside(place, RESTORING).rename(place)
     storage.sync_directory(place.parent)
-    _remove(discarded)
+    _remove(_beside(place, DISCARDED))
     log(f"restored the directory {place.name}")
+
+
+def _move_aside(place: Path) -> None:
+    # After a killed restore the older one is the original: keep that, drop what the killed one had put in place.
+    replaced, discarded = _beside(place, REPLACED), _beside(place, DISCARDED)
+    _remove(discarded)
+    place.rename(discarded if _exists(replaced) else replaced)
 
 
 def _swap_database(place: Path, log: Log) -> None:
@@ -138,6 +146,7 @@ def _swap_database(place: Path, log: Log) -> None:
     for suffix in dump.SIDE_FILES:
         place.with_name(place.name + suffix).unlink(missing_ok=True)
     storage.sync_directory(place.parent)
+    _clear_of_directory(place)
     _beside(place, RESTORING).replace(place)
     storage.sync_directory(place.parent)
     log(f"restored the database {place.name}")
@@ -147,14 +156,19 @@ def _swap_link(contents: Contents, root: Path, log: Log) -> None:
     place, target = root / contents.link, contents.at(contents.link).target
     if place.is_symlink() and link_target(place) == target:
         return
-    if place.is_dir() and not place.is_symlink():
-        raise BackupError(f"{place} is a directory where the link to the live release should be; move it away")
+    _clear_of_directory(place)
     beside = _beside(place, RESTORING)
     _remove(beside)
     beside.symlink_to(target)
     beside.replace(place)
     storage.sync_directory(place.parent)
     log(f"{contents.link} leads to {target} again")
+
+
+def _clear_of_directory(place: Path) -> None:
+    """Move a directory away from where a file or a link belongs: no rename can replace it."""
+    if place.is_dir() and not place.is_symlink():
+        _move_aside(place)
 
 
 def _restore_postgresql(contents: Contents, root: Path, number: int, url: str, log: Log) -> None:
@@ -174,12 +188,13 @@ def _finish(contents: Contents, root: Path, proof: Proof, log: Log) -> None:
         for one in proof.differences[:20]:
             log(f"NOT EQUAL {one.path}: expected {one.expected}, found {one.found}")
         return
-    for place in (*contents.trees, *contents.sqlite):
+    places = (*contents.trees, *contents.sqlite, contents.link)
+    for place in places:
         for prefix in (RESTORING, DISCARDED):  # what a killed restore of another backup may have left
             _remove(_beside(root / place, prefix))
-    for tree in contents.trees:
-        _remove(_beside(root / tree, REPLACED))
-        storage.sync_directory((root / tree).parent)
+    for place in places:
+        _remove(_beside(root / place, REPLACED))
+        storage.sync_directory((root / place).parent)
     log(f"proved: {len(proof.files)} entries on the disk are equal to the backup, nothing extra")
 
 

@@ -25,7 +25,7 @@ STALE_SECONDS = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class Place:
     """A name taken for this second: written as `partial`, beside copies in `scratch`, ends as `final`."""
 
     partial: Path
@@ -49,12 +49,12 @@ def create(
     meanwhile; then nothing is left that looks like a backup.
     """
     started = time.monotonic()
-    with _reserved(spec, folder, kind, now) as place:
+    with reserved(f"{spec.component}_{spec.environment}", folder, kind, now) as place:
         log(f"saving {spec.component} {spec.environment}, release {spec.release}, from {spec.root}")
         databases = _copy_databases(spec, place.scratch, log)
         entries = _entries(spec, databases)
         sha256 = _write(spec, place, kind, entries, databases, progress)
-        _publish(place, sha256, folder)
+        publish(place, sha256, folder)
     report = Report(
         path=place.final,
         sha256=sha256,
@@ -72,14 +72,23 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
+def discard(path: Path) -> None:
+    """Remove an archive and its .sha256, the archive first: without it the other is no backup."""
+    path.unlink(missing_ok=True)
+    sidecar_of(path).unlink(missing_ok=True)
+
+
 @contextmanager
-def _reserved(spec: BackupSpec, folder: Path, kind: Kind, now: datetime) -> Iterator[_Place]:
+def reserved(stem: str, folder: Path, kind: Kind, now: datetime, *, suffix: str = "") -> Iterator[Place]:
+    """Take a name with `stem` for a new archive in `folder` (an undo copy: in `folder`/undo); tidy up afterwards."""
     where = folder / UNDO if kind == "undo" else folder
     for directory in (folder, where):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
     _sweep(where)
-    place = _reserve(spec, where, kind, now.astimezone(UTC).replace(microsecond=0))
+    place = _reserve(
+        f"undo_{stem}" if kind == "undo" else stem, where, suffix, now.astimezone(UTC).replace(microsecond=0)
+    )
     place.scratch.mkdir(mode=0o700)
     try:
         yield place
@@ -88,10 +97,9 @@ def _reserved(spec: BackupSpec, folder: Path, kind: Kind, now: datetime) -> Iter
         place.partial.unlink(missing_ok=True)
 
 
-def _reserve(spec: BackupSpec, where: Path, kind: Kind, created: datetime) -> _Place:
-    prefix = "undo_" if kind == "undo" else ""
+def _reserve(stem: str, where: Path, suffix: str, created: datetime) -> Place:
     while True:
-        final = where / f"{prefix}{spec.component}_{spec.environment}_{created:%Y%m%d_%H%M%S}.zip"
+        final = where / f"{stem}_{created:%Y%m%d_%H%M%S}{suffix}.zip"
         partial = where / f".{final.name}.partial"
         try:
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -100,7 +108,7 @@ def _reserve(spec: BackupSpec, where: Path, kind: Kind, created: datetime) -> _P
         else:
             if not final.exists():
                 scratch = where / f".scratch-{secrets.token_hex(8)}"
-                return _Place(partial=partial, final=final, scratch=scratch, created=created)
+                return Place(partial=partial, final=final, scratch=scratch, created=created)
             partial.unlink()
         time.sleep(1)  # the name carries whole seconds: the next one is free, or somebody else's again
         created += timedelta(seconds=1)
@@ -150,7 +158,7 @@ def _entries(spec: BackupSpec, databases: _Databases) -> list[Entry]:
 
 
 def _write(
-    spec: BackupSpec, place: _Place, kind: Kind, entries: list[Entry], databases: _Databases, progress: Progress
+    spec: BackupSpec, place: Place, kind: Kind, entries: list[Entry], databases: _Databases, progress: Progress
 ) -> str:
     """Write all entries and the manifest, durably; return the sha256 of the file."""
     total = max(1, sum(item.size for item in entries))
@@ -167,8 +175,11 @@ def _write(
     return sha256
 
 
-def _publish(place: _Place, sha256: str, folder: Path) -> None:
-    """Give the finished file its name, never over another, then write its sha256 as `sha256sum -c` reads it."""
+def publish(place: Place, sha256: str, folder: Path) -> None:
+    """Give the finished file its name, never over another, then write its sha256 as `sha256sum -c` reads it.
+
+    Raises BackupError or OSError; then neither of the two is left.
+    """
     place.partial.chmod(0o600)
     try:
         os.link(place.partial, place.final)
@@ -177,8 +188,12 @@ def _publish(place: _Place, sha256: str, folder: Path) -> None:
     except OSError:  # a file system without hard links: take the name first, then replace the empty file
         os.close(os.open(place.final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         place.partial.replace(place.final)
-    place.partial.unlink(missing_ok=True)
-    storage.sync_directory(place.final.parent)
-    shown = place.final.relative_to(folder.parent).as_posix()
-    storage.write_atomic(sidecar_of(place.final), f"{sha256}  {shown}\n".encode())
-    storage.sync_directory(folder)
+    try:
+        place.partial.unlink(missing_ok=True)
+        storage.sync_directory(place.final.parent)
+        shown = place.final.relative_to(folder.parent).as_posix()
+        storage.write_atomic(sidecar_of(place.final), f"{sha256}  {shown}\n".encode())
+        storage.sync_directory(folder)
+    except BaseException:
+        discard(place.final)
+        raise

@@ -13,6 +13,7 @@ import pytest
 
 from monitoring import storage
 from rollout import component, runner
+from rollout.drivers.ports import spare_port
 from rollout.intent import Intent, Outcome
 from rollout.steps import backup, check, frame, health, migrate, preflight, restore, stage, start, stop, switch, verify
 from rollout.steps.frame import Frame, StepFailed
@@ -139,7 +140,8 @@ def test_a_stop_that_leaves_something_answering_fails(intent: Intent, folder: Fr
 
 def test_a_stop_is_done_when_nothing_answers(intent: Intent, folder: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "check", lambda target: "connection refused")
-    assert stop.run(intent, folder).ok
+    target = replace(intent.target, port=spare_port("127.0.0.1"))
+    assert stop.run(replace(intent, target=target), folder).sentence == "the service is stopped"
 
 
 def test_a_start_tells_which_version_it_started(intent: Intent, folder: Frame) -> None:
