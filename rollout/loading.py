@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.db import transaction
 from approvals.ledger import Refused, current_roles
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
-from rollout import access, component, freezing, states
+from rollout import access, component, freezing, soundness, states
 from rollout.component import ComponentError
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
@@ -41,6 +42,7 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
     spec = component.parse(text, gates_text=gates_text, base=path.parent.resolve())
     runbooks = _read_runbooks(Path(spec.runbooks))
     with transaction.atomic():
+        _require_sound(spec, path)
         row, created = Component.objects.get_or_create(name=spec.name, defaults={"title": spec.title})
         live = None if created else row.live
         digest = component.sha256_of(text, gates_text)
@@ -103,9 +105,17 @@ def confirm(configuration: Configuration, *, user: User, accept: bool, by: Actor
 
 def _confirmed(configuration: Configuration, now: datetime) -> None:
     try:
-        _put_in_force(configuration, _read_runbooks(Path(configuration.parsed().runbooks)), now)
+        spec = configuration.parsed()
+        _require_sound(spec, Path(configuration.base_dir) / "component.toml")
+        _put_in_force(configuration, _read_runbooks(Path(spec.runbooks)), now)
     except ComponentError as error:
         raise Refused(f"It cannot be put in force: {error}")
+
+
+def _require_sound(spec: component.Component, file: Path) -> None:
+    others = Configuration.objects.filter(state=Configuration.State.LIVE).exclude(component__name=spec.name)
+    kept = (settings.GR_VAR, settings.GR_BACKUPS, settings.GR_RUN_DIR, settings.GR_ARTIFACTS)
+    soundness.check(spec, file=file, kept=kept, others=[one.parsed() for one in others])
 
 
 def _require_not_in_use(row: Component, spec: component.Component) -> None:
@@ -126,12 +136,15 @@ def subject_of(row: Component) -> Subject:
 
 
 def _read(path: Path) -> tuple[str, str]:
+    text = _read_text(path, str(path))
+    return text, _read_text(path.parent / component.gates_file(text), "component.gates")
+
+
+def _read_text(path: Path, key: str) -> str:
     try:
-        text = path.read_text("utf-8")
-        gates = path.parent / component.gates_file(text)
-        return text, gates.read_text("utf-8")
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ComponentError(str(path), f"a readable UTF-8 file ({error})")
+        raise ComponentError(key, f"a readable UTF-8 file ({error})")
 
 
 def _read_runbooks(folder: Path) -> dict[str, str]:
