@@ -5,15 +5,34 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django import forms
 from django.contrib.auth import get_user_model, password_validation
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils import timezone
 
+from . import signins, stepup
 from .bootstrap import NewAdmin
 from .groups import GROUPS
 from .roles import Rights
 
 ADMINS = (("first", "First admin"), ("second", "Second admin"))
+
+
+class SignInForm(AuthenticationForm):
+    """Name and password; after five wrong ones for a name none is looked at for fifteen minutes, nor the right one."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a name whose tries are used up before its password is looked at."""
+        name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if name and password:
+            why = signins.refusal(self.request, str(name), now=timezone.now())
+            if why:
+                raise ValidationError(why, code="throttled")
+        values: dict[str, Any] = super().clean()
+        if self.user_cache is not None:
+            stepup.forgive(self.user_cache)
+        return values
 
 
 class ConfirmForm(forms.Form):

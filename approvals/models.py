@@ -114,9 +114,11 @@ class Decision(WrittenOnce):
 
 
 class StepUpGuard(models.Model):
-    """Wrong passwords of one signed-in user since `since`; a row, because a cache is not shared by processes."""
+    """Wrong passwords for one account since `since`; a row, because a cache is not shared by processes."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
+    # of a name that is no account, as it was typed at the sign-in: it answers like one, and is not kept in clear
+    name_sha256 = models.CharField(max_length=64, unique=True, null=True)
     since = models.DateTimeField()
     tries = models.PositiveSmallIntegerField(default=0)
 

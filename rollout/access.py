@@ -24,6 +24,7 @@ ADMINS = frozenset({ADMIN})
 ROUTES: dict[str, frozenset[str]] = {
     "login": ANYONE,
     "logout": ANYONE,
+    "admin_login": ANYONE,
     "first_admins": ANYONE,
     "confirm": SIGNED_IN,
     "people": READERS,

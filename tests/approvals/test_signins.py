@@ -2,10 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
 from approvals import stepup
+from approvals.models import StepUpGuard
 from monitoring.models import AuditEntry
 from tests.base import PASSWORD
 
@@ -59,3 +61,74 @@ def test_a_sign_out_leaves_no_proof_behind(client: Client, cast: Cast) -> None:
     sign_in(client, "ann")
     client.post(reverse("logout"))
     assert stepup.KEY not in client.session
+
+
+def guess(client: Client, name: str, times: int = 5) -> None:
+    for _ in range(times):
+        sign_in(client, name, "guess")
+
+
+def is_in(client: Client) -> bool:
+    return "_auth_user_id" in client.session
+
+
+def test_after_five_wrong_passwords_the_right_one_is_not_looked_at(client: Client, cast: Cast) -> None:
+    guess(client, "ann")
+    answer = client.post(reverse("login"), {"username": "ann", "password": PASSWORD})
+    assert not is_in(client) and b"Too many wrong passwords. Try again after" in answer.content
+    assert (last().action, last().subject_id) == ("user.sign_in_throttled", str(cast["ann"].pk))
+
+
+def test_fifteen_minutes_later_one_may_sign_in(client: Client, cast: Cast) -> None:
+    guess(client, "ann")
+    StepUpGuard.objects.update(since=F("since") - stepup.WINDOW)
+    sign_in(client, "ann")
+    assert is_in(client)
+
+
+def test_a_sign_in_forgets_the_wrong_ones_before_it(client: Client, cast: Cast) -> None:
+    for _ in range(2):
+        guess(client, "ann", 4)
+        sign_in(client, "ann")
+    assert is_in(client)
+
+
+def test_guesses_at_the_sign_in_and_at_the_confirmation_are_counted_together(client: Client, cast: Cast) -> None:
+    guess(Client(), "ann")
+    client.force_login(cast["ann"])
+    assert client.post(reverse("confirm"), {"password": PASSWORD}).status_code == 429
+
+
+def test_the_guesses_at_one_account_do_not_block_another(client: Client, cast: Cast) -> None:
+    guess(client, "ann")
+    sign_in(client, "abe")
+    assert is_in(client)
+
+
+def test_a_name_that_is_no_account_answers_like_one(client: Client, cast: Cast) -> None:
+    def said(name: str) -> list[list[str]]:
+        fields = {"username": name, "password": "guess"}
+        return [client.post(reverse("login"), fields).context["form"].non_field_errors() for _ in range(6)]
+
+    assert said("ann") == said("nobody")
+    assert "nobody" not in str(StepUpGuard.objects.values_list())
+
+
+def test_names_that_are_no_account_are_forgotten_again(client: Client, cast: Cast) -> None:
+    guess(client, "nobody")
+    StepUpGuard.objects.update(since=F("since") - stepup.WINDOW)
+    guess(client, "nobody else", 1)
+    assert StepUpGuard.objects.filter(user=None).count() == 1
+
+
+def test_the_admin_site_has_no_sign_in_of_its_own(client: Client, cast: Cast) -> None:
+    assert client.get("/admin/login/?next=/admin/").headers["Location"] == "/login/?next=/admin/"
+    assert client.post("/admin/login/", {"username": "ada", "password": PASSWORD}).status_code == 302
+    assert not is_in(client)
+
+
+def test_an_admin_whose_account_is_no_staff_is_told_so_instead_of_sent_around(client: Client, cast: Cast) -> None:
+    User.objects.filter(pk=cast["ada"].pk).update(is_staff=False)
+    client.force_login(cast["ada"])
+    answer = client.get("/admin/", follow=True)
+    assert answer.status_code == 403
