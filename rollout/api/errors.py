@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -21,6 +21,11 @@ class ApiError(Exception):
     def __init__(self, status: int, error: str, expected: str = "") -> None:
         super().__init__(error)
         self.status, self.error, self.expected = status, error, expected
+
+
+def problem(status: int, error: str, expected: str) -> JsonResponse:
+    """Return an error that was found before, or after, any route was asked."""
+    return JsonResponse({"error": error, "expected": expected}, status=status)
 
 
 def install(api: NinjaAPI) -> None:
