@@ -50,7 +50,9 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
         transitions.tell(
             run, "step_failed", "warning", why=why, by=SYSTEM, now=now, key=f"step-{step.pk}-{step.attempt}"
         )
-        if run.kind == Run.Kind.VALIDATE:
+        if run.kind == Run.Kind.ROLLBACK and step.kind == "backup":
+            nudge.run(run.pk)  # without a copy of what is left, the service is still worth bringing back
+        elif run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         elif run.kind == Run.Kind.DEPLOY:
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
