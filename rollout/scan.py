@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
+from zipfile import ZipFile
 
 from detect_secrets.plugins.artifactory import ArtifactoryDetector
 from detect_secrets.plugins.aws import AWSKeyDetector
@@ -29,7 +30,9 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from rollout.archive.limits import Limits, open_zip
 from rollout.archive.release import RELEASE_LIMITS, inspect_release
+from rollout.nested import BROKEN, Unscannable, files, is_archive
 
+UNSCANNABLE = "nested archive that cannot be scanned"
 WINDOW_CHARS = 4096
 OVERLAP_CHARS = 512
 _PLACEHOLDER = re.compile(r"<[^>]*>|[*x.]+|password|passwd|pass|secret|user|.*EXAMPLE", re.IGNORECASE)
@@ -108,6 +111,8 @@ class Finding:
 def scan_archive(path: Path, *, limit_bytes: int) -> tuple[Finding, ...]:
     """Return where a release archive holds webhooks or keys, in the order of its members; works without network.
 
+    Archives inside it are looked into one level deep, within the same limits; one that cannot be is a finding too.
+
     `limit_bytes` is of unpacked bytes; a larger or hostile archive is refused whole, never scanned in part: raises
     HostileArchive or BrokenRelease (rollout.archive).
     """
@@ -124,6 +129,8 @@ def scan_archive(path: Path, *, limit_bytes: int) -> tuple[Finding, ...]:
             if member.type == "file":
                 with archive.open(member.path) as incoming:
                     findings.extend(_scan(member.path, incoming))
+        nested = [one.path for one in contents.members if one.type == "file" and is_archive(one.path)]
+        findings.extend(_scan_nested(archive, nested, replace(limits, total_bytes=limit_bytes - contents.size)))
     return tuple(findings)
 
 
@@ -137,6 +144,18 @@ def kinds_in(text: str) -> tuple[str, ...]:
         if _counts(detector, str(secret), text)
     }
     return tuple(sorted(found))
+
+
+def _scan_nested(archive: ZipFile, names: list[str], limits: Limits) -> Iterator[Finding]:
+    """Look into the archives of an archive; `limits` hold for all of them together."""
+    for name in names:
+        try:
+            with archive.open(name) as packed:
+                for inner, size, incoming in files(name, packed, limits):
+                    yield from _scan(f"{name}!{inner}", incoming)
+                    limits = replace(limits, total_bytes=limits.total_bytes - size, members=limits.members - 1)
+        except (Unscannable, *BROKEN):
+            yield Finding(path=name, line=1, kind=UNSCANNABLE)
 
 
 def _scan(path: str, incoming: IO[bytes]) -> Iterator[Finding]:

@@ -15,10 +15,16 @@ def run(intent: Intent, frame: Frame) -> Outcome:
     findings = scan.scan_archive(Path(intent.archive), limit_bytes=LIMIT_BYTES)
     for finding in findings:
         log(f"{finding.path}:{finding.line}: {finding.kind}")
-    if findings:
-        first = findings[0]
+    secrets = [finding for finding in findings if finding.kind != scan.UNSCANNABLE]
+    if findings and not secrets:
         raise StepFailed(
-            f"{len(findings)} committed secret(s), the first a {first.kind} in {first.path} line {first.line}. "
+            f"{findings[0].path} is an archive that cannot be scanned: it is broken, encrypted, too large, or holds "
+            "archives itself. Unpack it in the release, or leave it out."
+        )
+    if secrets:
+        first = secrets[0]
+        raise StepFailed(
+            f"{len(secrets)} committed secret(s), the first a {first.kind} in {first.path} line {first.line}. "
             "Take it out of the release, and change the secret: it has been seen."
         )
     log("no committed webhook or key found")
