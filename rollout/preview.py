@@ -34,7 +34,7 @@ class Undo:
         gone = sum(count for _, _, count in self.rows if count > 0)
         rows = "every database row" if self.problem else f"{gone} database row{'' if gone == 1 else 's'}"
         parts.append(f"{rows} written since the backup {'is' if rows.endswith('row') else 'are'} taken away")
-        return ", ".join(parts) + " (an undo copy is kept)."
+        return ", ".join(parts) + " (what is there now is copied first, where it can be)."
 
 
 def undo_of(rollout: Rollout) -> Undo | None:

@@ -77,7 +77,7 @@ class Changes:
         undone = f"{count} migration{'s' if count != 1 else ''} and " if count else ""
         return (
             f"A rollback goes back to {self.before or 'what was live'} and undoes {undone}every database row written "
-            "since the fresh backup that the deploy takes first (an undo copy is kept)."
+            "since the fresh backup that the deploy takes first (what is there then is copied first, where it can be)."
         )
 
 

@@ -38,6 +38,7 @@ class Restored:
     lines: tuple[Line, ...]
     undo_name: str
     undo_sha256: str
+    undo_warning: str
     began_at: datetime | None
     took_s: float | None
 
@@ -59,9 +60,19 @@ def restored(state: str, runs: Sequence[Run], artifacts: Iterable[Artifact], *, 
         lines=tuple(_line(steps, *proved, proof=proof) for proved in PROVED),
         undo_name=str(kept.get("path", "")).rpartition("/")[2],
         undo_sha256=str(kept.get("sha256", "")),
+        undo_warning=_warning(undo),
         began_at=run.started_at,
         took_s=took,
     )
+
+
+def _warning(undo: Step | None) -> str:
+    """Return what is wrong with the copy of the state that was left: made unchecked, or not made at all."""
+    if undo is None:
+        return ""
+    if undo.state == S.FAILED:
+        return str(undo.outcome.get("sentence") or "No copy was made of the state that was left.")
+    return str(undo.outcome.get("facts", {}).get("warning", ""))
 
 
 def last_rollback(state: str, runs: Sequence[Run]) -> Run | None:
