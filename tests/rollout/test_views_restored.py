@@ -9,7 +9,7 @@ from rollout.views import restored
 def undo_step(state: str, outcome: dict) -> restored.Restored:
     """Return the card of a rollback run whose undo step ended so."""
     run = Run(pk=1, kind="rollback", state="SUCCEEDED", reason="a gate breached")
-    step = Step(run=run, number=3, kind="backup", title="Undo copy", state=state, params={"undo": True}, outcome=outcome)
+    step = Step(run=run, number=3, kind="backup", title="Undo", state=state, params={"undo": True}, outcome=outcome)
     run._prefetched_objects_cache = {"steps": [step]}
     made = restored.restored("ROLLED_BACK", [run], [], by="Tom")
     assert made is not None
