@@ -40,7 +40,7 @@ class Unscannable(Exception):
 class _Bounded:
     """Reads a stream that may turn out longer than is allowed."""
 
-    def __init__(self, source: IO[bytes], limit_bytes: int) -> None:
+    def __init__(self, source: IO[bytes] | gzip.GzipFile, limit_bytes: int) -> None:
         self.source, self.left = source, limit_bytes
 
     def read(self, size: int) -> bytes:
