@@ -1,6 +1,8 @@
-"""Finds a spare port on this machine for a rehearsal."""
+"""Ports of this machine: a spare one for a rehearsal, and whether one is taken."""
 
 import socket
+
+LISTEN_S = 2.0
 
 
 def spare_port(host: str) -> int:
@@ -8,3 +10,14 @@ def spare_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def listens(host: str, port: int) -> bool:
+    """Say whether the port takes connections; one that hangs has a process behind it that does not get to them."""
+    try:
+        with socket.create_connection((host, port), timeout=LISTEN_S):
+            return True
+    except TimeoutError:
+        return True
+    except OSError:
+        return False

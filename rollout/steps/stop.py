@@ -1,6 +1,5 @@
 """Stops everything that writes, so that what is saved and restored next holds still."""
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from rollout.archive import reader
 from rollout.archive.errors import BackupError
 from rollout.drivers import DRIVERS, argv
 from rollout.drivers.base import version_of
+from rollout.drivers.ports import listens
 from rollout.intent import Intent, Outcome
 from rollout.steps import health
 from rollout.steps.frame import Frame, StepFailed, main
@@ -17,7 +17,6 @@ from rollout.target import TargetSpec
 COMMAND_S = 90
 PATIENCE_S = 5.0
 PAUSE_S = 0.1
-LISTEN_S = 2.0
 
 
 def run(intent: Intent, frame: Frame) -> Outcome:
@@ -94,22 +93,11 @@ def _still_up(target: TargetSpec) -> str:
     if not health.check(target):
         return "still answers"
     deadline = time.monotonic() + PATIENCE_S
-    while _listens(target):
+    while listens(target.host, target.port):
         if time.monotonic() > deadline:
             return "still has a process listening"
         time.sleep(PAUSE_S)
     return ""
-
-
-def _listens(target: TargetSpec) -> bool:
-    """Say whether the port takes connections; one that hangs has a process behind it that does not get to them."""
-    try:
-        with socket.create_connection((target.host, target.port), timeout=LISTEN_S):
-            return True
-    except TimeoutError:
-        return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":
