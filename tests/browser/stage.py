@@ -55,7 +55,8 @@ def component_file(folder: Path) -> Path:
     head, place, _ = TOML.partition("[environments.production]")[0], *split_place()
     policy = '[policy]\nunmatched_author = "show"\n\n[evidence]\nrequired = ["release_archive", "ci_ubuntu"]\n'
     text = head.replace("dhash media service", f"dhash {SCRIPT}") + "".join(
-        place.replace("production]", f"{name}]").replace("env/production", f"env/{name}") for name in PLACES
+        place.replace("production]", f"{name}]").replace("env/production", f"env/{name}").replace("8103", str(port))
+        for port, name in enumerate(PLACES, 8103)
     )
     (folder / "runbooks").mkdir(parents=True)
     for slug in ("deploy", "monitor", "rollback", "incident", "escalation"):

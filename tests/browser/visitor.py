@@ -15,8 +15,8 @@ DESK = {"width": 1280, "height": 900}
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # a colour on its way is no colour to judge; what turns for ever is not waited for
-STILL = """Promise.all(document.getAnimations().filter(one => one.effect.getComputedTiming().endTime !== Infinity)
-  .map(one => one.finished.catch(() => null)))"""
+STILL = """Promise.race([Promise.all(document.getAnimations().map(one => one.finished.catch(() => null))),
+  new Promise(done => setTimeout(done, 700))])"""
 LISTEN = "addEventListener('securitypolicyviolation', e => told(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`))"
 OVERFLOW = """() => [...document.querySelectorAll('main *, header *, footer *')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
