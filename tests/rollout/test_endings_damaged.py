@@ -37,7 +37,7 @@ def test_a_rollback_without_an_undo_copy_goes_on_to_the_end(rollback: Run, fake:
     assert rollback.steps.get(kind="backup").outcome["sentence"] == NO_COPY.sentence
 
 
-@pytest.mark.parametrize("step", ["backup", "restore", "verify:restored"])
+@pytest.mark.parametrize("step", ["restore", "verify:restored"])
 def test_between_stop_and_start_a_failure_says_that_the_service_is_stopped(
     rollback: Run, fake: FakeRunner, step: str
 ) -> None:
