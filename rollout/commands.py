@@ -1,6 +1,7 @@
 """Builds what the runner is told for a step: its folder, intent, argv and environment."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def folder_of(step: Step) -> Path:
     folder = Path(settings.GR_RUN_DIR) / "steps" / step.folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def clear_next_folder(step: Step) -> None:
+    """Remove the folder of the attempt that comes next, which can be there only from another life of the database.
+
+    Row numbers are given again after a restore; an old exit.json would be taken for the end of the new attempt.
+    """
+    shutil.rmtree(Path(settings.GR_RUN_DIR) / "steps" / step.folder_of_attempt(step.attempt + 1), ignore_errors=True)
 
 
 def argv_of(step: Step, folder: Path) -> list[str]:

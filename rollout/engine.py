@@ -106,6 +106,9 @@ def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
 def _start(run: Run, step: Step, now: datetime) -> None:
     """Take the target's lock, claim the step, write the intent, start the runner: in this order."""
     with runner.lock(commands.lock_path(run.target)) as lock:
+        if not Step.objects.filter(pk=step.pk, state=S.PENDING, version=step.version).exists():
+            return  # claimed meanwhile; whoever holds the lock is the only one who claims, so this cannot change now
+        commands.clear_next_folder(step)
         with transaction.atomic():
             move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
             if step.effect:

@@ -88,7 +88,11 @@ class Step(models.Model):
     @property
     def folder(self) -> str:
         """Return the name of this attempt's folder under GR_RUN_DIR/steps."""
-        return f"run{self.run_id}-step{self.number}-try{self.attempt}"
+        return self.folder_of_attempt(self.attempt)
+
+    def folder_of_attempt(self, attempt: int) -> str:
+        """Return the name of an attempt's folder."""
+        return f"run{self.run_id}-step{self.number}-try{attempt}"
 
 
 class Effect(models.Model):

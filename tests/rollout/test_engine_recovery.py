@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -217,3 +218,13 @@ def test_a_deploy_goes_by_the_configuration_that_was_signed(deploy: Run, fake: F
     drive(deploy, fake, stop_at="stage")
     factories.load(factories.write_component(tmp_path / "dhash", text=factories.TOML.replace("8103", "8203")))
     assert commands.spec_of(Run.objects.get(pk=deploy.pk)).port == 8103
+
+
+def test_what_an_older_database_left_is_not_taken_for_an_outcome(validate: Run, fake: FakeRunner) -> None:
+    step = validate.steps.get(number=1)
+    old = Path(settings.GR_RUN_DIR) / "steps" / step.folder_of_attempt(1)
+    old.mkdir(parents=True)
+    (old / "outcome.json").write_text('{"result": "ok", "sentence": "of another life"}')
+    engine.advance(validate.pk)
+    assert not (old / "outcome.json").exists()
+    assert (old / "intent.json").exists()
