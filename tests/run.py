@@ -73,6 +73,7 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
         return [[Stage("pytest", (*pytest, *arguments))]]
     fast = (*pytest, "-q", "-p", "no:cacheprovider", "-m", "not slow and not browser")
     on_sqlite = [Stage(f"fast tests, half {half}", (*fast, *files)) for half, files in enumerate(halves(), 1)]
+    slow = (*pytest, "-p", "no:cacheprovider", "--durations", "10", "-m", "slow or browser")
     url = os.environ.get("GR_TEST_DATABASE_URL", "")
     parts = urlsplit(url)
     urls = [parts._replace(path=f"{parts.path}_{half}").geturl() for half in (1, 2)]
@@ -85,8 +86,11 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
         ],
         on_sqlite,
         *([on_postgres] if url else []),
-        # alone: they start processes and watch how fast these answer
-        [Stage("slow tests", (*pytest, "--durations", "10", "-m", "slow or browser"))],
+        # both mostly wait: the journeys for their watches, the others for processes and a browser
+        [
+            Stage("journeys", (*slow, "tests/journeys")),
+            Stage("browser and other slow tests", (*slow, "--ignore", "tests/journeys")),
+        ],
     ]
 
 
