@@ -116,8 +116,8 @@ def serve(house: House, port: int, env: dict[str, str], logs: Path) -> None:
     code, _ = house.run([PYTHON, "manage.py", "migrate", "--noinput", "-v", "0", "--skip-checks"], env)
     if code:
         raise Refused("the database could not be migrated; see above")
-    web = [PYTHON, "-m", "gunicorn", "rollout.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-    house.add(Child("web", [*web, "--no-control-socket", "--bind", f"127.0.0.1:{port}"], env, logs / "web.log"))
+    web = [PYTHON, "-m", "gunicorn", "rollout.wsgi"]
+    house.add(Child("web", [*web, "--bind", f"127.0.0.1:{port}"], env, logs / "web.log"))
     deadline = time.monotonic() + START_WITHIN
     if not house.keep(lambda: answers(port) or house.children[0].failures > 2 or time.monotonic() > deadline):
         raise KeyboardInterrupt

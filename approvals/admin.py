@@ -1,32 +1,36 @@
-"""The admin's view of this room: accounts can be edited, consent can only be read."""
+"""The admin's view of this room: all of it can be read, nothing is edited."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.db import models
-from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.http import HttpRequest
 
-from monitoring import audit
+from monitoring import lookups
 
 from . import roles
-from .actors import about, actor_of
-from .models import Decision, Person, SignOff
+from .models import Change, ChangeAnswer, Decision, Person, SignOff
 
 if TYPE_CHECKING:
 
     class _Admin(admin.ModelAdmin[Any]): ...
 
-    class _UserAdmin(UserAdmin[Any]): ...
-
 else:  # generic to the type checker only
-    _Admin, _UserAdmin = admin.ModelAdmin, UserAdmin
+    _Admin = admin.ModelAdmin
 
+# by name: it registers accounts and groups to be edited, and must not do so after us
+import_module("django.contrib.auth.admin")
 admin.site.unregister(get_user_model())
 admin.site.unregister(Group)
+for name in ("account", "mfa", "socialaccount"):
+    import_module(f"allauth.{name}.admin")
+# second factors and identities are their owner's: no table of allauth can be edited, by no superuser either
+for model in list(admin.site._registry):
+    if model._meta.app_label in ("account", "mfa", "socialaccount"):
+        admin.site.unregister(model)
 
 
 class ReadOnly(_Admin):
@@ -51,6 +55,10 @@ class ReadOnly(_Admin):
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse."""
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Let an address filter by what the list shows as a filter, and by nothing else."""
+        return lookups.is_allowed(lookup, self.list_filter, self.date_hierarchy)
 
 
 @admin.register(SignOff)
@@ -90,54 +98,32 @@ class GroupAdmin(ReadOnly):
     list_display = ["name"]
 
 
+@admin.register(Change)
+class ChangeAdmin(ReadOnly):
+    """Changes of people, to read; they are proposed and answered on their own pages."""
+
+    list_display = ["id", "kind", "user", "why", "proposed_by", "proposed_at", "expires_at"]
+    list_filter = ["kind"]
+    list_select_related = ["user", "proposed_by"]
+    search_fields = ["why", "user__username"]
+    date_hierarchy = "proposed_at"
+
+
+@admin.register(ChangeAnswer)
+class ChangeAnswerAdmin(ReadOnly):
+    """What became of them."""
+
+    list_display = ["change", "kind", "by", "why", "at"]
+    list_filter = ["kind"]
+    list_select_related = ["change", "by"]
+    date_hierarchy = "at"
+
+
 @admin.register(get_user_model())
-class AccountAdmin(_UserAdmin):
-    """Accounts: added, disabled, given a new password; roles are given on the people page, nobody is removed."""
+class AccountAdmin(ReadOnly):
+    """Accounts, to read: one that an admin could edit alone here, he could sign in with."""
 
-    list_display = ("username", "email", "is_active", "is_staff", "last_login")
-    list_filter = ("is_active", "is_staff", "groups")
-    fieldsets = (
-        (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("Account", {"fields": ("is_active", "is_staff", "last_login", "date_joined")}),
-    )
-    readonly_fields = ("last_login", "date_joined")
-    filter_horizontal = ()
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Show the section to admins."""
-        return roles.is_admin(request.user)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let admins read."""
-        return roles.is_admin(request.user)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let admins add accounts."""
-        return roles.is_admin(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let admins change the accounts of others; one's own password is changed with the old one."""
-        return roles.is_admin(request.user) and (obj is None or obj.pk != request.user.pk)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: an account that left is disabled, because its signatures stay."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save, and tell the audit which fields changed."""
-        super().save_model(request, obj, form, change)
-        what = "changed" if change else "added"
-        # whether the account is open is what an auditor asks for; names and addresses are personal data
-        data = {"fields": sorted(form.changed_data), "active": obj.is_active, "staff": obj.is_staff}
-        by = actor_of(request, request.user)
-        audit.append(action=f"user.{what}", by=by, subject=about(obj), data=data, now=timezone.now())
-
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """Set another's password, and tell the audit: whoever does that could sign in that name."""
-        answer: HttpResponse = super().user_change_password(request, id, form_url)
-        if request.method == "POST" and answer.status_code == 302:
-            user = get_user_model().objects.get(pk=id)
-            by = actor_of(request, request.user)
-            audit.append(action="user.password_set", by=by, subject=about(user), now=timezone.now())
-        return answer
+    list_display = ["username", "email", "is_active", "is_staff", "last_login"]
+    list_filter = ["is_active", "is_staff", "groups"]
+    search_fields = ["username", "email"]
+    fields = ["username", "first_name", "last_name", "email", "is_active", "is_staff", "last_login", "date_joined"]

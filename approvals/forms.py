@@ -1,20 +1,22 @@
-"""Forms of the approvals room: password re-entry, own profile, another's rights, first admins."""
+"""Forms of the approvals room: sign-in, proof of who one is, second factors, own profile, first admins."""
 
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm
 from django import forms
 from django.contrib.auth import get_user_model, password_validation
-from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils import timezone
 
-from . import signins, stepup
+from monitoring.audit import Actor
+
+from . import codes, signins, stepup
+from .actors import actor_of
 from .bootstrap import NewAdmin
-from .groups import GROUPS
-from .roles import Rights
+from .forms_names import PrintedNameField, UserNameField
 
 ADMINS = (("first", "First admin"), ("second", "Second admin"))
 
@@ -29,24 +31,97 @@ class SignInForm(AuthenticationForm):
             why = signins.refusal(self.request, str(name), now=timezone.now())
             if why:
                 raise ValidationError(why, code="throttled")
-        values: dict[str, Any] = super().clean()
-        if self.user_cache is not None:
-            stepup.forgive(self.user_cache)
-        return values
+        return super().clean()
 
 
 class ConfirmForm(forms.Form):
-    """The password, once more."""
+    """The password once more, or a code of the authenticator app where there is one."""
 
     password = forms.CharField(
-        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True})
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
     )
+    code = forms.CharField(
+        required=False,
+        max_length=20,
+        label="Or the code of your authenticator app",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+    def __init__(self, data: Any = None, *, has_password: bool = True, has_app: bool = False) -> None:
+        super().__init__(data)
+        if not has_app:
+            del self.fields["code"]
+        elif not has_password:
+            self.fields["code"].label = "The code of your authenticator app"
+        if not has_password:
+            del self.fields["password"]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for one of them."""
+        values = super().clean() or {}
+        if not any(values.values()):
+            raise ValidationError("Nothing was entered.", code="required")
+        return values
+
+
+class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth has no types
+    """The second factor at the sign-in: a code of the app, or a recovery code; counted as passwords are."""
+
+    code = forms.CharField(
+        max_length=60,
+        label="Code of your authenticator app, or a recovery code",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+    )
+
+    def clean_code(self) -> str:
+        """Use the code up; refuse a wrong one."""
+        now, name = timezone.now(), self.user.get_username()
+        code = str(self.cleaned_data["code"])
+        self.authenticator = codes.check(self.user, code, by=actor_of(context.request, name=name), now=now)
+        if self.authenticator is None:
+            raise ValidationError(stepup.wait_text(self.user.pk, now=now) or "This is not a code that holds now.")
+        return code
+
+
+class AppForm(forms.Form):
+    """The first code of a new authenticator app."""
+
+    code = forms.CharField(
+        max_length=20,
+        label="The code that the app shows",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+
+class PasskeyForm(forms.Form):
+    """A new passkey: its name, and what the browser made."""
+
+    name = forms.CharField(max_length=80, help_text="So that you know it again: Phone, Laptop, Key on my ring.")
+    credential = forms.JSONField(widget=forms.HiddenInput)
+
+
+class PasswordForm(PasswordChangeForm):
+    """A new password, with the old one; wrong old ones are counted as at the sign-in."""
+
+    def clean_old_password(self) -> str:
+        """Look at the old password unless the tries are used up."""
+        now, user = timezone.now(), self.user
+        old = str(self.cleaned_data["old_password"])
+        if not stepup.check(user, old, by=self.by, now=now):
+            raise ValidationError(stepup.wait_text(user.pk, now=now) or "This is not your password.")
+        return old
+
+    def __init__(self, *args: Any, by: Actor, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.by = by
 
 
 class ProfileForm(forms.Form):
     """How a person's signature is printed."""
 
-    printed_name = forms.CharField(max_length=150, help_text="As it stands under your decisions from now on.")
+    printed_name = PrintedNameField(help_text="As it stands under your decisions from now on; nobody else's.")
     zone = forms.CharField(label="Time zone", max_length=60, help_text="A name such as Europe/Berlin or UTC.")
 
     def clean_zone(self) -> str:
@@ -57,50 +132,6 @@ class ProfileForm(forms.Form):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValidationError("Expected the name of a time zone, such as Europe/Berlin or UTC.") from None
         return zone
-
-
-class RightsForm(forms.Form):
-    """What an admin decides about another person."""
-
-    roles = forms.MultipleChoiceField(
-        choices=[(name, f"{name}: {what}") for name, what in GROUPS.items()],
-        widget=forms.CheckboxSelectMultiple,
-        required=False,
-    )
-    components = forms.CharField(
-        required=False, help_text="Names with a space between them; empty: the roles hold for every component."
-    )
-    commit_emails = forms.CharField(
-        label="Commit e-mail addresses",
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="One a line. Whoever wrote a commit with one of these cannot approve the release it is in.",
-    )
-    why = forms.CharField(label="Why", max_length=300, help_text="Kept in the history.")
-
-    def clean_commit_emails(self) -> tuple[str, ...]:
-        """Refuse what is no address."""
-        emails = tuple(dict.fromkeys(str(self.cleaned_data["commit_emails"]).split()))
-        for email in emails:
-            validate_email(email)
-        return emails
-
-    def rights(self) -> Rights:
-        """Return what was entered."""
-        return Rights(
-            roles=frozenset(self.cleaned_data["roles"]),
-            components=tuple(dict.fromkeys(self.cleaned_data["components"].split())),
-            commit_emails=self.cleaned_data["commit_emails"],
-        )
-
-    @staticmethod
-    def values(rights: Rights) -> dict[str, Any]:
-        """Return what the form shows for the rights that stand."""
-        return {
-            "roles": sorted(rights.roles),
-            "components": " ".join(rights.components),
-            "commit_emails": "\n".join(rights.commit_emails),
-        }
 
 
 class FirstAdminsForm(forms.Form):
@@ -142,10 +173,8 @@ class FirstAdminsForm(forms.Form):
 def _admin_fields(label: str) -> dict[str, forms.Field]:
     secret = forms.PasswordInput(attrs={"autocomplete": "new-password"})
     return {
-        "username": forms.CharField(
-            label=f"{label}: user name", max_length=150, validators=[UnicodeUsernameValidator()]
-        ),
-        "printed_name": forms.CharField(label=f"{label}: full name", max_length=150),
+        "username": UserNameField(label=f"{label}: user name"),
+        "printed_name": PrintedNameField(label=f"{label}: full name"),
         "email": forms.EmailField(label=f"{label}: e-mail"),
         "password": forms.CharField(
             label=f"{label}: password",

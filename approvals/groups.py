@@ -13,6 +13,8 @@ GROUPS = {
     "auditor": "reads everything, exports the record",
     "admin": "manages people, components and settings",
 }
+# whose holders are asked for a consent; who is out of office, and his deputy, are two of them
+CONSENTING = ("approver", "ops", "deploy-operator", "media-eng")
 
 
 def ensure_groups() -> list[str]:

@@ -5,18 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.db import transaction
-from django.db.models import F
 
 from monitoring import audit
 from monitoring.audit import Actor, Subject
 
-from . import people, rules
-from .meaning import signature
+from . import bound, moves, people, proven, rules, signatures
+from .meaning import signature, words
 from .models import Decision, SignOff
 from .policy import Policy
 from .proof import DOORS, Refused, check_digest, check_proof, check_seen
-from .reading import may_decide, policy_of, standing, subject_of
+from .reading import barred_of, may_decide, may_open, policy_of, standing
+from .rules import Standing
+from .signatures import Signed
 from .voices import Member
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "current_roles",
     "expire_due",
     "may_decide",
+    "may_open",
+    "may_start",
     "members",
     "open",
     "record",
@@ -49,9 +51,10 @@ def open(
 ) -> SignOff:
     """Open the sign-off over one manifest; raise Refused when its quorum could never be reached."""
     check_digest(manifest, digest)
-    unmatched = [f"{author.get('name', '')} <{author.get('email', '')}>".strip() for author in unmatched_authors]
-    with transaction.atomic():
-        possible, why = rules.may_open(policy, members(subject.component), barred=barred, unmatched=unmatched)
+    with audit.turn():
+        possible, why = may_open(
+            subject.component, policy=policy, barred=barred, unmatched_authors=unmatched_authors, now=now
+        )
         if not possible:
             raise Refused(f"This sign-off cannot be opened: {why}.")
         if SignOff.objects.filter(subject_kind=subject.kind, subject_id=subject.id, state__in=SignOff.LIVE).exists():
@@ -66,7 +69,7 @@ def open(
             expires_at=now + timedelta(seconds=policy.expires_s),
             **subject.columns(),
         )
-        _tell(sign_off, "opened", by=by, new=sign_off.state, now=now)
+        moves.tell(sign_off, "opened", by=by, new=sign_off.state, data=bound.opening(sign_off), now=now)
     return sign_off
 
 
@@ -83,35 +86,37 @@ def record(
     diff_opened: bool,
     now: datetime,
     method: str = "password",
+    signed: Signed | None = None,
+    on_behalf_of: int | None = None,
 ) -> Decision:
     """Record what one person decides over the digest that he saw, and move the sign-off when that settles it.
 
     1. take the sign-off, so that no other decision passes; 2. check person, proof and digest by what the database says
-    now; 3. write the decision; 4. settle the state; 5. audit. Raises Refused, and then nothing is written.
-    `kind` is APPROVE, REJECT or REVOKE; the state afterwards is that of `decision.sign_off`.
+    now; 3. write the decision, with the passkey's word where there is one; 4. settle the state; 5. audit. Raises
+    Refused, and then nothing is written. `kind` is APPROVE, REJECT or REVOKE; an approval may be given `on_behalf_of` a
+    person who is out of office and named the user his deputy. The state afterwards is that of `decision.sign_off`.
     """
-    with transaction.atomic():
-        taken = _take(sign_off)
+    with audit.turn():
+        taken = moves.take(sign_off)
         old = taken.state
         proved_at = check_proof(user, authenticated_at, by, now)
         check_digest(taken.manifest, taken.digest)
         check_seen(taken, digest_seen, now)
-        member = _allowed(taken, user, kind, duty, reason)
+        member, absent = _allowed(taken, user, kind, duty, reason, on_behalf_of, now)
         decision = Decision.objects.create(
             sign_off=taken,
             seq=taken.version,
-            reason=reason.strip(),
-            method=method,
+            reason=words(reason),
+            method=signatures.method_of(method, signed),
             authenticated_at=proved_at,
             diff_opened=diff_opened,
             at=now,
-            **signature(taken, member, kind, duty),
+            **signature(taken, member, kind, duty, absent),
         )
+        facts = signatures.keep(decision, signed, now=now) if signed else {}
         _settle(taken, kind, now)
-        data = {"decision": decision.pk, "duty": duty, "method": method, "diff_opened": diff_opened}
-        _tell(
-            taken, decision.get_kind_display(), by=by, why=decision.reason, old=old, new=taken.state, data=data, now=now
-        )
+        what, signer, data = decision.get_kind_display(), bound.signed_by(by, decision), _facts(decision) | facts
+        moves.tell(taken, what, by=signer, why=decision.reason, old=old, new=taken.state, data=data, now=now)
     return decision
 
 
@@ -145,93 +150,75 @@ def expire_due(now: datetime) -> list[SignOff]:
     return [one for one in due if _close(one, SignOff.State.EXPIRED, why=why, by=audit.SYSTEM, now=now)]
 
 
+def may_start(sign_off: SignOff, *, by: Actor, now: datetime) -> tuple[Standing, Member]:
+    """Return what a sign-off is worth and who starts; raise Refused, naming what is missing, unless he may now."""
+    check_digest(sign_off.manifest, sign_off.digest)
+    proven.require(sign_off)
+    state = standing(sign_off, now=now)
+    starter = people.member(by.id, sign_off.component, now=now) if by.id is not None and by.via in DOORS else None
+    if starter is None:
+        raise Refused("A run is started by a signed-in person, not by a token or by the system.")
+    allowed, why = rules.may_start(policy_of(sign_off), state, starter, barred_of(sign_off))
+    if not allowed:
+        raise Refused(f"This cannot start: {why}.")
+    return state, starter
+
+
 def use(sign_off: SignOff, *, by: Actor, now: datetime) -> SignOff:
     """Mark a sign-off used, in the transaction that starts its run; check again all that it rests on.
 
     `by` is the person who starts. Raises Refused naming what is missing.
     """
-    with transaction.atomic():
-        taken = _take(sign_off)
-        check_digest(taken.manifest, taken.digest)
-        state = standing(taken, now=now)
-        starter = people.member(by.id, taken.component) if by.id is not None and by.via in DOORS else None
-        if starter is None:
-            raise Refused("A run is started by a signed-in person, not by a token or by the system.")
-        allowed, why = rules.may_start(policy_of(taken), state, starter, state.last_approver)
-        if not allowed:
-            raise Refused(f"This cannot start: {why}.")
+    with audit.turn():
+        taken = moves.take(sign_off)
+        state, starter = may_start(taken, by=by, now=now)
         old = taken.state
-        _move(taken, SignOff.State.USED, why=f"started by {starter.name}", now=now)
+        moves.move(taken, SignOff.State.USED, why=f"started by {starter.name}", now=now)
         data = {"counted": list(state.counted)}
-        _tell(taken, "used", by=by, old=old, new=taken.state, data=data, now=now)
+        moves.tell(taken, "used", by=by, old=old, new=taken.state, data=data, now=now)
     return taken
 
 
-def _take(sign_off: SignOff) -> SignOff:
-    """Raise the version of a live sign-off and return it as it stands now.
-
-    On PostgreSQL the update holds the row until the commit, so that what is read next is the newest; on SQLite the
-    transaction is IMMEDIATE already.
-    """
-    won = SignOff.objects.filter(pk=sign_off.pk, state__in=SignOff.LIVE).update(version=F("version") + 1)
-    now = SignOff.objects.get(pk=sign_off.pk)
-    if not won:
-        raise Refused(
-            f"This sign-off is {now.get_state_display()}: {now.closed_why or 'nothing can be decided on it'}."
-        )
-    return now
-
-
-def _allowed(sign_off: SignOff, user: AbstractUser, kind: str, duty: str, reason: str) -> Member:
-    if kind not in Decision.Kind.values:
+def _allowed(
+    sign_off: SignOff, user: AbstractUser, kind: str, duty: str, reason: str, on_behalf_of: int | None, now: datetime
+) -> tuple[Member, Member | None]:
+    """Return who decides, and the absent person whom he stands in for; raise Refused when he may not."""
+    if kind not in Decision.VOICES:
         raise Refused(f"{kind!r} is no decision: approve, reject or revoke.")
     if kind == Decision.Kind.REJECT and not reason.strip():
         raise Refused("A rejection needs a reason: say what has to change.")
-    allowed, why = may_decide(sign_off, user, kind=kind, duty=duty)
-    member = people.member(user.pk, sign_off.component)
+    if on_behalf_of is not None and kind != Decision.Kind.APPROVE:
+        raise Refused("On another's behalf one can only approve; reject, and take back, in your own name.")
+    allowed, why = may_decide(sign_off, user, kind=kind, duty=duty, now=now, on_behalf_of=on_behalf_of)
+    member = people.member(user.pk, sign_off.component, now=now)
     if not allowed or member is None:
         raise Refused(f"You cannot decide this: {why}.")
-    return member
+    return member, None if on_behalf_of is None else people.member(on_behalf_of, sign_off.component, now=now)
+
+
+def _facts(decision: Decision) -> dict[str, Any]:
+    """Return what the audit tells of a decision besides who gave it and why."""
+    absent = {} if decision.on_behalf_of_id is None else {"on_behalf_of": decision.on_behalf_of_id}
+    told = {"duty": decision.duty, "method": decision.method, "diff_opened": decision.diff_opened}
+    return {"decision": decision.pk, **told, **absent, **bound.facts(decision)}
 
 
 def _settle(sign_off: SignOff, kind: str, now: datetime) -> None:
     if kind == Decision.Kind.REJECT:
-        _move(sign_off, SignOff.State.REJECTED, why="rejected", now=now)
+        moves.move(sign_off, SignOff.State.REJECTED, why="rejected", now=now)
         return
     complete = standing(sign_off, now=now).complete
-    _move(sign_off, SignOff.State.COMPLETE if complete else SignOff.State.OPEN, why="", now=now)
+    moves.move(sign_off, SignOff.State.COMPLETE if complete else SignOff.State.OPEN, why="", now=now)
 
 
 def _close(sign_off: SignOff, state: str, *, why: str, by: Actor, now: datetime) -> bool:
-    with transaction.atomic():
+    with audit.turn():
         try:
-            taken = _take(sign_off)
+            taken = moves.take(sign_off)
         except Refused:
             return False
         old = taken.state
-        _move(taken, state, why=why, now=now)
-        _tell(taken, state.lower(), by=by, why=why, old=old, new=taken.state, now=now)
+        moves.move(taken, state, why=why, now=now)
+        moves.tell(taken, state.lower(), by=by, why=why, old=old, new=taken.state, now=now)
     sign_off.refresh_from_db()
     return True
-
-
-def _move(sign_off: SignOff, state: str, *, why: str, now: datetime) -> None:
-    closed = None if state in SignOff.LIVE else now
-    SignOff.objects.filter(pk=sign_off.pk).update(state=state, closed_at=closed, closed_why=why[:300])
-    sign_off.refresh_from_db()
-
-
-def _tell(
-    sign_off: SignOff,
-    what: str,
-    *,
-    by: Actor,
-    now: datetime,
-    why: str = "",
-    old: str = "",
-    new: str = "",
-    data: Mapping[str, Any] | None = None,
-) -> None:
-    facts = {"sign_off": sign_off.pk, "digest": sign_off.digest, **(data or {})}
-    subject = subject_of(sign_off)
-    audit.append(action=f"sign_off.{what}", by=by, subject=subject, why=why, old=old, new=new, data=facts, now=now)

@@ -9,6 +9,7 @@ Counts = tuple[tuple[str, int], ...]
 
 APPROVER = "approver"  # the duty of a seat that any approver group may fill
 DUTIES_THAT_BAR = ("requester", "uploader", "commit author", "tuner")
+BARS_OF_START = (*DUTIES_THAT_BAR, APPROVER)
 
 
 class PolicyError(ValueError):
@@ -26,7 +27,9 @@ class Policy:
     `required_within` reserves approver seats for a role; each entry of `plus` is a seat of its own. With
     `requires_golden` one more consent of `golden_group` is asked. It may be given together with an approver seat by
     the same person, and with `golden_may_approve` membership of that group alone is enough for the approver seat.
-    `distinct` keeps one person from filling seats of two parts (approvers, each of `plus`).
+    `distinct` keeps one person from filling seats of two parts (approvers, each of `plus`). `barred_from_start` names
+    who cannot start: by a duty in the release, or ("approver") by a consent that counts. With `delegation` somebody who
+    is out of office may be stood in for.
     """
 
     approvers: int = 2
@@ -42,6 +45,8 @@ class Policy:
     last_approver_may_start: bool = True
     starter_groups: tuple[str, ...] = ("deploy-operator", "ops")
     barred_duties: tuple[str, ...] = DUTIES_THAT_BAR
+    barred_from_start: tuple[str, ...] = ()
+    delegation: bool = True
 
     def __post_init__(self) -> None:
         for key, (expected, holds) in _KINDS.items():
@@ -50,8 +55,12 @@ class Policy:
         _check_sense(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the policy as values that canonical JSON can hold."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        """Return the policy as values that canonical JSON can hold.
+
+        A key that came later is left out while it has its default: what was signed before it goes on to hold.
+        """
+        values = {key: _plain(value) for key, value in asdict(self).items()}
+        return {key: value for key, value in values.items() if key not in _LATER or value != _plain(_LATER[key])}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -119,7 +128,11 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "last_approver_may_start": _SWITCH,
     "starter_groups": _SOME_NAMES,
     "barred_duties": _NAMES,
+    "barred_from_start": _NAMES,
+    "delegation": _SWITCH,
 }
+# key that the first format did not have -> its default
+_LATER: dict[str, object] = {"barred_from_start": (), "delegation": True}
 
 
 def _check_sense(policy: Policy) -> None:
@@ -127,9 +140,10 @@ def _check_sense(policy: Policy) -> None:
     taken = {*policy.approver_groups, *(role for role, _ in policy.plus)}
     if policy.requires_golden and policy.golden_group in taken:
         raise PolicyError("golden_group", "a group that no other seat asks for", policy.golden_group)
-    for duty in policy.barred_duties:
-        if duty not in DUTIES_THAT_BAR:
-            raise PolicyError("barred_duties", f"some of {', '.join(DUTIES_THAT_BAR)}", duty)
+    for key, known in (("barred_duties", DUTIES_THAT_BAR), ("barred_from_start", BARS_OF_START)):
+        for duty in getattr(policy, key):
+            if duty not in known:
+                raise PolicyError(key, f"some of {', '.join(known)}", duty)
 
 
 def _check_seats(policy: Policy) -> None:

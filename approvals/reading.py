@@ -1,5 +1,6 @@
 """Read a sign-off: its policy, voices and bars, and what it is worth by the roles that people hold now."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
@@ -7,18 +8,19 @@ from django.contrib.auth.models import AbstractUser
 from monitoring.audit import Subject
 
 from . import people, rules
-from .models import SignOff
+from .models import Decision, SignOff
 from .policy import Policy
 from .rules import Standing
-from .voices import Voice
+from .voices import Barred, Voice
 
 
 def standing(sign_off: SignOff, *, now: datetime) -> Standing:
     """Return what a sign-off is worth now, by the roles that people hold now."""
     voices = voices_of(sign_off)
-    known = people.members(sign_off.component)
+    known = people.members(sign_off.component, now=now)
     ids = {member.user_id for member in known}
-    gone = [people.member(user_id, sign_off.component) for user_id in {voice.user_id for voice in voices} - ids]
+    heard = {person for voice in voices for person in voice.people}
+    gone = [people.member(user_id, sign_off.component, now=now) for user_id in heard - ids]
     return rules.standing(
         policy_of(sign_off),
         voices,
@@ -43,24 +45,49 @@ def barred_of(sign_off: SignOff) -> dict[int, tuple[str, ...]]:
 
 def voices_of(sign_off: SignOff) -> list[Voice]:
     """Return the decisions of a sign-off in the order in which they were recorded."""
-    return [
-        Voice(
-            user_id=decision.user_id,
-            name=decision.printed_name,
-            roles=frozenset(decision.roles),
-            kind=decision.kind,
-            duty=decision.duty,
-            digest=decision.digest,
-            at=decision.at,
-        )
-        for decision in sign_off.decisions.order_by("seq")
-    ]
+    heard = sign_off.decisions.filter(kind__in=Decision.VOICES).order_by("seq")
+    return [voice_of(decision) for decision in heard]
 
 
-def may_decide(sign_off: SignOff, user: AbstractUser, *, kind: str, duty: str) -> tuple[bool, str]:
-    """Say whether a user may approve (in a duty), reject or revoke now, and if not, why; for the page."""
-    member = people.member(user.pk, sign_off.component)
-    if member is None:
+def voice_of(decision: Decision) -> Voice:
+    """Return a decision as the rules hear it."""
+    return Voice(
+        user_id=decision.user_id,
+        name=decision.printed_name,
+        roles=frozenset(decision.roles),
+        kind=decision.kind,
+        duty=decision.duty,
+        digest=decision.digest,
+        at=decision.at,
+        for_user=decision.on_behalf_of_id,
+    )
+
+
+def may_open(
+    component: str,
+    *,
+    policy: Policy,
+    barred: Barred,
+    unmatched_authors: Sequence[Mapping[str, str]],
+    now: datetime,
+) -> tuple[bool, str]:
+    """Say whether a sign-off could be opened, and completed and started, by the people who hold roles now."""
+    unmatched = [author_text(author) for author in unmatched_authors]
+    return rules.may_open(policy, people.members(component, now=now), barred=barred, unmatched=unmatched)
+
+
+def author_text(author: Mapping[str, str]) -> str:
+    """Return a commit author as git prints one."""
+    return f"{author.get('name', '')} <{author['email']}>".strip() if author.get("email") else author.get("name", "")
+
+
+def may_decide(
+    sign_off: SignOff, user: AbstractUser, *, kind: str, duty: str, now: datetime, on_behalf_of: int | None = None
+) -> tuple[bool, str]:
+    """Say whether a user may approve (in a duty, for an absent person), reject or revoke now, and if not, why."""
+    member = people.member(user.pk, sign_off.component, now=now)
+    absent = None if on_behalf_of is None else people.member(on_behalf_of, sign_off.component, now=now)
+    if member is None or (on_behalf_of is not None and absent is None):
         return False, "this account no longer exists"
     return rules.may_decide(
         policy_of(sign_off),
@@ -70,6 +97,7 @@ def may_decide(sign_off: SignOff, user: AbstractUser, *, kind: str, duty: str) -
         voices=voices_of(sign_off),
         digest=sign_off.digest,
         barred=barred_of(sign_off),
+        absent=absent,
     )
 
 

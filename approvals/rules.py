@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from .policy import Policy, PolicyError
 from .seats import APPROVERS, Seat, Sitter, assign, part_of
-from .solver import helpers, impossible, unfillable
-from .voices import APPROVE, REJECT, REVOKE, Barred, Member, Voice, approvals, bars, duties, is_free
+from .solver import helpers, impossible, start_bars, unfillable, unstartable
+from .voices import APPROVE, REJECT, REVOKE, Barred, Member, Voice, approvals, bars, duties, is_free, spoken_for
 
 __all__ = [
     "Member",
@@ -31,7 +31,10 @@ Answer = tuple[bool, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What a sign-off is worth at one moment; `counted` are the people whose approval counts, oldest first."""
+    """What a sign-off is worth at one moment.
+
+    `counted` are the people whose approval counts, oldest first; `parties` beside it also those they stood in for.
+    """
 
     complete: bool
     rejected_by: int | None
@@ -39,6 +42,7 @@ class Standing:
     seats: tuple[Seat, ...]
     missing: tuple[str, ...]
     counted: tuple[int, ...]
+    parties: tuple[frozenset[int], ...]
     can_unblock: tuple[tuple[Member, tuple[str, ...]], ...]
     cannot: tuple[tuple[Member, str], ...]
     possible: bool
@@ -78,6 +82,7 @@ def standing(
         seats=seats,
         missing=missing,
         counted=tuple(sitter.user_id for sitter in sitters),
+        parties=tuple(sitter.people for sitter in sitters),
         can_unblock=can,
         cannot=cannot,
         possible=not empty,
@@ -86,11 +91,12 @@ def standing(
 
 
 def may_open(policy: Policy, members: Sequence[Member], *, barred: Barred, unmatched: Sequence[str]) -> Answer:
-    """Say whether a sign-off can be opened: every author known (or only shown, by policy), the quorum reachable."""
+    """Say whether a sign-off can be opened: authors known (or by policy only shown), quorum and start reachable."""
     if unmatched and policy.unmatched_author == "refuse":
         names = ", ".join(unmatched)
         return False, f"commit authors that match no user: {names}; enter their commit e-mail on the person's page"
-    why = impossible(unfillable(policy, (), members, barred=barred), some_decided=False)
+    empty = unfillable(policy, (), members, barred=barred)
+    why = impossible(empty, some_decided=False) or unstartable(policy, members, barred=barred)
     return not why, why
 
 
@@ -103,24 +109,33 @@ def may_decide(
     voices: Sequence[Voice],
     digest: str,
     barred: Barred,
+    absent: Member | None = None,
 ) -> Answer:
-    """Say whether a person may approve, reject or revoke now, and if not, why.
+    """Say whether a person may approve (on behalf of `absent`, where given), reject or revoke now, and if not, why.
 
     Rejecting is open to whoever holds a role that is asked, barred or not: saying no needs no independence.
     """
-    approved = member.user_id in approvals([voice for voice in voices if voice.digest == digest])
+    spoken = spoken_for([voice for voice in voices if voice.digest == digest])
+    own = spoken.get(member.user_id)
     if not member.active:
         return False, "this account is disabled"
     if kind == REVOKE:
-        return (True, "") if approved else (False, "there is no approval of yours to revoke")
-    if approved:
-        return False, "you have approved this already; revoke that first"
+        return (True, "") if own else (False, "there is no approval of yours to revoke")
+    if own:
+        said = "you have" if own.user_id == member.user_id else f"on your behalf {own.name} has"
+        return False, f"{said} approved this already; revoke that first"
     if not member.roles & set(policy.asked_roles()):
         return False, f"this needs one of the roles {', '.join(policy.asked_roles())}"
-    return _may_approve(policy, member, duty, barred) if kind == APPROVE else (True, "")
+    if kind != APPROVE:
+        return True, ""
+    if why := bars(policy, member.user_id, barred):
+        return False, f"{' and '.join(why)} of this release cannot approve it"
+    if absent is not None and (why_not := _stands_in(policy, member, absent, spoken, barred)):
+        return False, why_not
+    return _fits(policy, (absent or member).roles, duty)
 
 
-def may_start(policy: Policy, state: Standing, user: Member, last_approver: int | None) -> Answer:
+def may_start(policy: Policy, state: Standing, user: Member, barred: Barred) -> Answer:
     """Say whether a person may start what was signed, and if not, why."""
     if state.rejected_by is not None:
         return False, "the sign-off was rejected"
@@ -132,29 +147,49 @@ def may_start(policy: Policy, state: Standing, user: Member, last_approver: int 
         return False, "this account is disabled"
     if not user.roles & set(policy.starter_groups):
         return False, f"starting needs one of the roles {', '.join(policy.starter_groups)}"
-    if not policy.last_approver_may_start and user.user_id == last_approver:
+    approvers = frozenset().union(*state.parties)
+    if why := start_bars(policy, user.user_id, barred, approvers):
+        return False, f"by this policy {' and '.join(why)} of this release cannot be the one who starts"
+    if not policy.last_approver_may_start and user.user_id in state.parties[-1]:
         return False, "by this policy the last approver cannot be the one who starts"
     return True, ""
 
 
-def _may_approve(policy: Policy, member: Member, duty: str, barred: Barred) -> Answer:
-    if why := bars(policy, member.user_id, barred):
-        return False, f"{' and '.join(why)} of this release cannot approve it"
-    parts = {part_of(policy, own) for own in duties(policy, member.roles)}
-    if policy.requires_golden and policy.golden_may_approve and policy.golden_group in member.roles:
+def _stands_in(policy: Policy, member: Member, absent: Member, spoken: Mapping[int, Voice], barred: Barred) -> str:
+    """Return why a person cannot decide on behalf of another; "" when he can."""
+    if not policy.delegation:
+        return "by this policy nobody approves on behalf of another"
+    if absent.user_id not in member.acts_for:
+        return f"{absent.name} is not out of office, or named somebody else to decide"
+    if given := spoken.get(absent.user_id):
+        return f"{absent.name} has a say in this already: {given.name} approved"
+    if why := bars(policy, absent.user_id, barred):
+        return f"{absent.name} is {' and '.join(why)} of this release, and nobody approves it on such a behalf"
+    return "" if is_free(policy, absent, barred) else f"{absent.name} holds no role that is asked any more"
+
+
+def _fits(policy: Policy, roles: frozenset[str], duty: str) -> Answer:
+    """Say whether somebody with these roles can approve in a duty."""
+    parts = {part_of(policy, own) for own in duties(policy, roles)}
+    if policy.requires_golden and policy.golden_may_approve and policy.golden_group in roles:
         parts.add(APPROVERS)
     if duty and part_of(policy, duty) not in parts:
-        own = ", ".join(duties(policy, member.roles))
+        own = ", ".join(duties(policy, roles))
         return False, f"approving as {duty} needs that role; you can approve as {own}"
     return True, ""
 
 
 def _sitters(policy: Policy, voices: Sequence[Voice], known: Mapping[int, Member], barred: Barred) -> list[Sitter]:
-    return [
-        Sitter(user_id=user_id, roles=known[user_id].roles, duty=voice.duty)
-        for user_id, voice in approvals(voices).items()
-        if user_id in known and is_free(policy, known[user_id], barred)
-    ]
+    """Return the consents that count: everybody behind one is still free to give it, and in no other."""
+    found: list[Sitter] = []
+    used: set[int] = set()
+    for voice in approvals(voices).values():
+        free = all(one in known and is_free(policy, known[one], barred) for one in voice.people)
+        if free and not voice.people & used:
+            used |= voice.people
+            roles = known[voice.source].roles
+            found.append(Sitter(user_id=voice.user_id, roles=roles, duty=voice.duty, people=voice.people))
+    return found
 
 
 def _is_expired(voices: Sequence[Voice], opened_at: datetime, expires_at: datetime, now: datetime) -> bool:

@@ -20,11 +20,15 @@ class Seat:
 
 @dataclass(frozen=True, kw_only=True)
 class Sitter:
-    """A person who consents, or could: the roles held now, and the duty he consents in ("" leaves it to us)."""
+    """A person who consents, or could: the roles that count now, and the duty he consents in ("" leaves it to us).
+
+    `people` are all whom this consent uses up: the person himself, and the absent one whose roles these are.
+    """
 
     user_id: int
     roles: frozenset[str]
     duty: str = ""
+    people: frozenset[int] = frozenset()
 
 
 def seats_of(policy: Policy) -> tuple[Seat, ...]:

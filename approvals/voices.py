@@ -13,7 +13,10 @@ Barred = Mapping[int, Sequence[str]]  # user id -> the duties that this person h
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """One decision as it was recorded; `roles` are those of that time, and are shown, never counted."""
+    """One decision as it was recorded; `roles` are those of that time, and are shown, never counted.
+
+    `for_user` is the absent person on whose behalf `user_id` decided; None where he decided for himself.
+    """
 
     user_id: int
     name: str
@@ -22,16 +25,28 @@ class Voice:
     duty: str
     digest: str
     at: datetime
+    for_user: int | None = None
+
+    @property
+    def source(self) -> int:
+        """Return the person whose roles this consent is worth."""
+        return self.user_id if self.for_user is None else self.for_user
+
+    @property
+    def people(self) -> frozenset[int]:
+        """Return everybody who is used up by this consent: nobody counts twice."""
+        return frozenset({self.user_id, self.source})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A person with the roles held now for the component in question."""
+    """A person with the roles held now for the component in question, and the absent people he may decide for now."""
 
     user_id: int
     name: str
     roles: frozenset[str]
     active: bool = True
+    acts_for: frozenset[int] = frozenset()
 
 
 def duties(policy: Policy, roles: frozenset[str]) -> tuple[str, ...]:
@@ -47,13 +62,23 @@ def bars(policy: Policy, user_id: int, barred: Barred) -> tuple[str, ...]:
 
 
 def approvals(voices: Sequence[Voice]) -> dict[int, Voice]:
-    """Return the approval of each person that was not revoked, oldest first."""
+    """Return the approval that each person gave and that nobody took back, oldest first.
+
+    What a deputy approved, the person whom he stands in for takes back as well.
+    """
     live: dict[int, Voice] = {}
     for voice in voices:
         live.pop(voice.user_id, None)
         if voice.kind == APPROVE:
             live[voice.user_id] = voice
+        if voice.kind == REVOKE:
+            live = {by: given for by, given in live.items() if voice.user_id not in given.people}
     return live
+
+
+def spoken_for(voices: Sequence[Voice]) -> dict[int, Voice]:
+    """Return person -> the approval that uses him up: his own, or one that a deputy gave on his behalf."""
+    return {person: given for given in approvals(voices).values() for person in given.people}
 
 
 def is_free(policy: Policy, member: Member, barred: Barred) -> bool:

@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from .models import Attachment, AuditEntry, Incident, IncidentEntry, Notice, NoticeAttempt, Poll, Sample, Watch
+from . import lookups
+from .models import (
+    Attachment,
+    AuditEntry,
+    Checkpoint,
+    Incident,
+    IncidentEntry,
+    Notice,
+    NoticeAttempt,
+    Poll,
+    Sample,
+    Watch,
+)
 
 if TYPE_CHECKING:  # generic for the type checker only
     Table = admin.ModelAdmin[Any]
@@ -40,6 +52,10 @@ class ReadOnlyMixin:
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody removes a row by hand."""
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Let an address filter by what the list shows as a filter, and by nothing else."""
+        return lookups.is_allowed(lookup, getattr(self, "list_filter", ()), getattr(self, "date_hierarchy", None))
 
 
 class EntryInline(ReadOnlyMixin, Rows):
@@ -93,6 +109,15 @@ class IncidentEntryAdmin(ReadOnlyMixin, Table):
     list_filter = ("incident__severity", "incident__component")
     list_select_related = ("incident",)
     search_fields = ("text", "by_name")
+    date_hierarchy = "at"
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnlyMixin, Table):
+    """The signed heads of the audit."""
+
+    list_display = ("seq", "at", "hash", "key")
+    search_fields = ("=seq", "hash", "key")
     date_hierarchy = "at"
 
 

@@ -1,20 +1,21 @@
 """Write the audit: one hash chain, one entry a move, in the transaction of the change that it tells of."""
 
 import hashlib
+import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from django.db import connection, transaction
-from django.db.models import F
 
-from . import canonical
+from . import audit_rows, canonical
+from .audit_rows import HEAD_ID, Head
 from .models import AuditEntry, AuditHead
 
 VERSION = 1
-HEAD_ID = 1
 LABEL_MAX = 200
 NAME_MAX = 150
 
@@ -23,7 +24,10 @@ Via = Literal["browser", "shell", "api", "system"]
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acted, and through which door. `session` is hashed before it is kept."""
+    """Who acted, and through which door. `session` is hashed before it is kept.
+
+    `printed` is how a person signs, and `on_behalf` the printed name of whom he stands in for.
+    """
 
     id: int | None
     name: str
@@ -32,6 +36,15 @@ class Actor:
     session: str = ""
     request_id: str = ""
     os_user: str = ""
+    printed: str = ""
+    on_behalf: str = ""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Personal data in an entry's `data`: the body holds its hash under the salt of the entry's `person`."""
+
+    text: str
 
 
 SYSTEM = Actor(id=None, name="system", via="system")
@@ -58,6 +71,18 @@ class Subject:
         }
 
 
+@contextmanager
+def turn() -> Iterator[None]:
+    """Open the transaction of a move, and take its turn: until it ends, nobody else appends to the audit.
+
+    The turn comes before every other row. Two that took a row and the turn in different orders would wait for each
+    other, and PostgreSQL ends one of them.
+    """
+    with transaction.atomic():
+        audit_rows.take_head()
+        yield
+
+
 def append(
     *,
     action: str,
@@ -71,29 +96,19 @@ def append(
 ) -> AuditEntry:
     """Append one entry to the chain and return it.
 
-    Call it last in the transaction of the move that it tells of: from here to the commit no other append gets in.
+    Call it in the `turn()` of the move that it tells of.
     Raises RuntimeError outside a transaction, and NotCanonicalError for `data` with a float.
     """
     if not connection.in_atomic_block:
-        raise RuntimeError(
-            "audit.append needs the transaction of the change it tells of: call it in transaction.atomic()"
-        )
-    seq, prev = _take_head()
+        raise RuntimeError("audit.append needs the transaction of the change it tells of: call it in audit.turn()")
+    head = audit_rows.take_head()
+    seq, prev = head.seq + 1, head.hash
     person = _person(by)
     fields = {"action": action, "why": why, "old": old, "new": new}
-    body = canonical.dumps(
-        {
-            "version": VERSION,
-            "seq": seq,
-            "at": stamp(now),
-            "actor": _actor(by, person),
-            "subject": _subject(subject),
-            "data": dict(data or {}),
-            "prev": prev,
-            **fields,
-        }
-    )
-    entry = AuditEntry.objects.create(
+    sealed = _sealed(dict(data or {}), json.loads(person)["salt"])
+    told = {"actor": _actor(by, person), "subject": _subject(subject), "data": sealed, **fields}
+    body = canonical.dumps({"version": VERSION, "seq": seq, "at": stamp(now), "prev": prev, **told})
+    entry = audit_rows.insert(
         seq=seq,
         at=now,
         actor_id=by.id,
@@ -106,7 +121,7 @@ def append(
         **fields,
         **subject.columns(),
     )
-    AuditHead.objects.filter(pk=HEAD_ID).update(hash=entry.hash)
+    audit_rows.set_head(_after(head, entry.hash, now))
     return entry
 
 
@@ -116,15 +131,20 @@ def head() -> tuple[int, str]:
     return (row.seq, row.hash) if row else (0, "0" * 64)
 
 
-def erase_person(user_id: int, *, by: Actor, why: str, now: datetime) -> int:
-    """Empty the personal data of one user in all entries, audit that, and return how many entries were emptied.
+def erase_person(user_id: int, *, before: datetime, by: Actor, why: str, now: datetime) -> int:
+    """Empty the personal data of one user in all older entries, audit that, and return how many were emptied.
 
     The chain goes on verifying, because the bodies hold only salted hashes of it.
     """
-    with transaction.atomic():
-        count = AuditEntry.objects.filter(actor_id=user_id).exclude(person="").update(person="", actor_name="")
+    with turn():
+        count = (
+            AuditEntry.objects.filter(actor_id=user_id, at__lt=before)
+            .exclude(person="")
+            .update(person="", actor_name="")
+        )
         about = Subject(kind="user", id=str(user_id), label=f"user {user_id}")
-        append(action="audit.person_erased", by=by, subject=about, why=why, data={"entries": count}, now=now)
+        data = {"entries": count, "before": stamp(before)}
+        append(action="audit.person_erased", by=by, subject=about, why=why, data=data, now=now)
     return count
 
 
@@ -133,13 +153,14 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _take_head() -> tuple[int, str]:
-    # The update takes the row lock on PostgreSQL (and waits for it); on SQLite the transaction is IMMEDIATE already.
-    if not AuditHead.objects.filter(pk=HEAD_ID).update(seq=F("seq") + 1):
-        AuditHead.objects.bulk_create([AuditHead(pk=HEAD_ID)], ignore_conflicts=True)
-        AuditHead.objects.filter(pk=HEAD_ID).update(seq=F("seq") + 1)
-    row = AuditHead.objects.get(pk=HEAD_ID)
-    return row.seq, row.hash
+def _after(head: Head, digest: str, now: datetime) -> Head:
+    """Return the head after an entry of `now`; an empty chain has no times before it."""
+    seq = head.seq + 1
+    newest = head.newest_at or (now if seq == 1 else None)
+    if newest is None:  # of a chain that somebody else wrote: its times are not known
+        return replace(head, seq=seq, hash=digest)
+    back = (newest - now) // timedelta(microseconds=1)
+    return Head(seq, digest, max(newest, now), max(head.set_back_us, back))
 
 
 def _person(by: Actor) -> str:
@@ -150,9 +171,19 @@ def _person(by: Actor) -> str:
             # a session key would open the session; its hash still tells two sessions apart
             "session": hashlib.sha256(by.session.encode()).hexdigest()[:16] if by.session else "",
             "os_user": by.os_user,
+            **({"printed": by.printed[:NAME_MAX], "on_behalf": by.on_behalf[:NAME_MAX]} if by.printed else {}),
             "salt": secrets.token_hex(16),
         }
     )
+
+
+def _sealed(value: Any, salt: str) -> Any:
+    """Return data with every Sealed in it as sha256 of salt, colon and text: with `person` it goes, too."""
+    if isinstance(value, Sealed):
+        return hashlib.sha256(f"{salt}:{value.text}".encode()).hexdigest()
+    if isinstance(value, Mapping):
+        return {key: _sealed(one, salt) for key, one in value.items()}
+    return [_sealed(one, salt) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _actor(by: Actor, person: str) -> dict[str, object]:

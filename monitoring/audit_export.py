@@ -6,13 +6,19 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
 
-from . import audit
-from .models import AuditEntry
-from .verify import SHOWN, Result, Row, verify_entries
+from . import anchors, audit, audit_pages
+from .models import AuditEntry, Checkpoint
+from .verify import SHOWN, Row
 
-COLUMNS = (*SHOWN, "actor_name", "person")
+OTHERS = (*list(SHOWN)[1:], "actor_name", "person")
+COLUMNS = ("at", *OTHERS)
+CHUNK = 5000
+# full-width ones too: a spreadsheet in Japanese takes them for the others
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CSV_COLUMNS = (
     "seq", "at", "action", "actor_name", "actor_id", "via", "component", "environment",
     "subject_kind", "subject_id", "subject_label", "old", "new", "why", "hash", "prev",
@@ -22,45 +28,64 @@ CSV_COLUMNS = (
 def rows(entries: QuerySet[AuditEntry] | None = None) -> Iterator[Row]:
     """Yield all entries (or the given ones), oldest first, as the verifier reads them."""
     chosen = AuditEntry.objects.all() if entries is None else entries
-    for entry in chosen.order_by("seq").iterator(chunk_size=2000):
-        columns = {name: getattr(entry, name) for name in COLUMNS}
-        columns["at"] = audit.stamp(entry.at)
-        yield entry.seq, entry.body, entry.prev, entry.hash, columns
+    # as text where the database keeps a text: a million moments cost seconds to read and to write again
+    at, stamp = (Cast("at", TextField()), _stamp) if connection.vendor == "sqlite" else (F("at"), audit.stamp)
+    read = chosen.order_by("seq").annotate(told_at=at).values_list("told_at", "seq", "body", "prev", "hash", *OTHERS)
+    for told_at, seq, body, prev, digest, *values in read.iterator(chunk_size=CHUNK):
+        yield seq, body, prev, digest, dict(zip(COLUMNS, (stamp(told_at), *values), strict=True))
+
+
+def _stamp(text: str) -> str:
+    """Write a moment as SQLite keeps it the way the bodies do."""
+    return f"{text[:10]}T{text[11:]}{'' if len(text) > 19 else '.000000'}+00:00"
 
 
 def jsonl(entries: QuerySet[AuditEntry] | None = None) -> Iterator[str]:
-    """Yield one JSON line an entry; `monitoring/verify.py` verifies a whole export."""
+    """Yield one JSON line an entry, then, of a whole export, one a checkpoint; `monitoring/verify.py` verifies that."""
+    seq = 0
     for seq, body, prev, digest, columns in rows(entries):
         record = {"seq": seq, "body": body, "prev": prev, "hash": digest, "columns": columns}
         yield json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
+    if entries is None:
+        yield from _checkpoints(seq)
 
 
-def csv_lines(entries: QuerySet[AuditEntry] | None = None) -> Iterator[str]:
+def jsonl_pieces(pieces: Iterable[QuerySet[AuditEntry]], *, signed_to: int = 0) -> Iterator[str]:
+    """Yield the lines of entries that come in pieces, each read at once: who reads slowly holds up no database.
+
+    `signed_to` is the last number of a whole export: then the checkpoints up to there follow.
+    """
+    for piece in pieces:
+        yield from jsonl(piece)
+    yield from _checkpoints(signed_to)
+
+
+def csv_pieces(pieces: Iterable[QuerySet[AuditEntry]]) -> Iterator[str]:
     """Yield a header line and one line an entry, in UTC; made for a spreadsheet, so formulas are defused."""
-    chosen = AuditEntry.objects.all() if entries is None else entries
-    yield _csv_line(CSV_COLUMNS)
-    for entry in chosen.order_by("seq").iterator(chunk_size=2000):
-        values = {name: getattr(entry, name) for name in CSV_COLUMNS}
-        values["at"] = entry.at.astimezone(UTC).isoformat(timespec="seconds")
-        yield _csv_line(_defused(values[name]) for name in CSV_COLUMNS)
+    yield csv_line(CSV_COLUMNS)
+    for piece in pieces:
+        for at, *values in piece.order_by("seq").values_list("at", *CSV_COLUMNS):
+            values[1] = at.astimezone(UTC).isoformat(timespec="seconds")
+            yield csv_line(values)
 
 
-def verify_database(anchors: dict[int, str] | None = None) -> Result:
-    """Verify the chain in the database, and that the head row agrees with its last entry."""
-    known = dict(anchors or {})
-    seq, digest = audit.head()
-    result = verify_entries(rows(), anchors=known)
-    if (result.count, result.head) != (seq, digest):
-        result.add(f"the head row says #{seq} {digest}, the last entry is #{result.count} {result.head}")
-    return result
+def csv_lines() -> Iterator[str]:
+    """Yield the whole audit as CSV."""
+    return csv_pieces(audit_pages.windows(audit_pages.Wanted(), upto=audit.head()[0]))
 
 
-def _csv_line(values: Iterable[object]) -> str:
+def _checkpoints(upto: int) -> Iterator[str]:
+    for one in Checkpoint.objects.filter(seq__lte=upto).order_by("seq").iterator():
+        yield anchors.line_of(one) + "\n"
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Return a line of a CSV for a spreadsheet; what that would run is defused."""
     line = io.StringIO()
-    csv.writer(line).writerow(values)
+    csv.writer(line).writerow(_defused(value) for value in values)
     return line.getvalue()
 
 
 def _defused(value: object) -> object:
     # A spreadsheet would run a text that begins like a formula
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -15,9 +15,15 @@ def audit_guard() -> guards.Guard:
     return guards.Guard(model=apps.get_model("monitoring", "AuditEntry"), erasable=("person", "actor_name"))
 
 
+def checkpoint_guard() -> guards.Guard:
+    """Return the guard of the signed heads."""
+    return guards.Guard(model=apps.get_model("monitoring", "Checkpoint"))
+
+
 def install_guards(*, using: str, **_: object) -> None:
     """Create the guard triggers of the audit again (received from post_migrate)."""
-    guards.install(connections[using], audit_guard())
+    for guard in (audit_guard(), checkpoint_guard()):
+        guards.install(connections[using], guard)
 
 
 def guards_stand(
@@ -26,7 +32,8 @@ def guards_stand(
     """Report monitoring.E001 for every guard trigger that is missing."""
     found = []
     for alias in databases or []:
-        for name in guards.missing(connections[alias], audit_guard()):
+        both = (audit_guard(), checkpoint_guard())
+        for name in (name for guard in both for name in guards.missing(connections[alias], guard)):
             found.append(
                 Error(
                     f"The trigger {name} is missing in database '{alias}': the audit could be edited unseen.",

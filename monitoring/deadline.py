@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from http.client import HTTPResponse
 from typing import Any
 
 import certifi
@@ -75,7 +76,33 @@ class _TlsSocket(_DeadlineMixin, ssl.SSLSocket):
     pass
 
 
+class _Response(HTTPResponse):
+    def begin(self) -> None:
+        # http.client takes a connection that ends within the headers for the end of the headers: "200 OK", no body.
+        answer: Any = self
+        answer.fp = whole = _WholeLines(answer.fp)
+        super().begin()
+        if answer.fp is whole:
+            answer.fp = whole.file
+
+
+class _WholeLines:
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def readline(self, *args: Any) -> bytes:
+        line: bytes = self.file.readline(*args)
+        if not line.endswith(b"\n"):
+            raise ConnectionResetError("the connection ended within the headers")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
 class _DialMixin:
+    response_class: Any = _Response
+
     def _new_conn(self) -> socket.socket:
         current.dialled = True
         conn: Any = self

@@ -56,6 +56,10 @@ def amount(value: Any, where: str) -> Decimal:
     return exact
 
 
+# A look at a watch is one task of the queue, which is ended after 120 s: a source that waits longer is never seen.
+LOOK_MAX_S = 60
+
+
 def positive(value: Any, where: str) -> Decimal:
     """Return a number above 0."""
     exact = amount(value, where)

@@ -15,10 +15,11 @@ REFUSAL = "is append-only: this row is history and cannot be changed or removed"
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """An append-only table; `erasable` columns may be emptied, and only emptied."""
+    """An append-only table; `erasable` columns may be emptied, and only emptied, `moving` ones may change."""
 
     model: type[models.Model]
     erasable: Sequence[str] = ()
+    moving: Sequence[str] = ()
 
     @property
     def table(self) -> str:
@@ -27,7 +28,7 @@ class Guard:
 
     def kept(self) -> list[str]:
         """Return the columns that can never change."""
-        return [name for name in self._columns() if name not in self.erasable]
+        return [name for name in self._columns() if name not in {*self.erasable, *self.moving}]
 
     def unique(self) -> list[str]:
         """Return the columns by which INSERT OR REPLACE could remove a row."""
@@ -117,8 +118,8 @@ def _postgresql(guard: Guard) -> list[str]:
 
 
 def _unless_erasing(guard: Guard, same: str) -> str:
-    if not guard.erasable:
+    if not guard.erasable and not guard.moving:
         return ""
-    kept = " AND ".join(f'NEW."{c}" {same} OLD."{c}"' for c in guard.kept())
-    emptied = " AND ".join(f"NEW.\"{c}\" = ''" for c in guard.erasable)
-    return f" WHEN (NOT ({kept} AND {emptied}))"
+    kept = [f'NEW."{c}" {same} OLD."{c}"' for c in guard.kept()]
+    emptied = [f"NEW.\"{c}\" = ''" for c in guard.erasable]
+    return f" WHEN (NOT ({' AND '.join(kept + emptied)}))"

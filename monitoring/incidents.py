@@ -8,9 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
 
-from . import audit, notices, storage
+from . import audit, notices, redact, storage
 from .audit import Actor, Subject
 from .models import Attachment, Incident, IncidentEntry
 from .notices import Severity
@@ -40,7 +39,7 @@ def open(
 ) -> Incident:
     """Open an incident about `subject`, tell it, and return it. Severity P0, P1 or P2; else ValueError."""
     _known(severity)
-    with transaction.atomic():
+    with audit.turn():
         incident = Incident.objects.create(
             severity=severity,
             title=title[:200],
@@ -65,7 +64,7 @@ def note(
     """Add a line to the timeline and return it; raises ValueError on an empty one."""
     if not text.strip():
         raise ValueError("a note needs a text")
-    with transaction.atomic():
+    with audit.turn():
         entry = _entry(incident, by.name, text, now, user)
         _audit("incident.noted", incident, by=by, why=text, data={"entry": entry.pk}, now=now)
     return entry
@@ -81,7 +80,7 @@ def attach(
     if (path is None) == (data is None):
         raise ValueError("attach takes either a path or data")
     kept = storage.put(attachment_root(), _chunks(path, data), limit=ATTACHMENT_LIMIT)
-    with transaction.atomic():
+    with audit.turn():
         attachment = Attachment.objects.create(
             incident=incident, name=Path(name).name[:200], sha256=kept.sha256, size=kept.size, at=now, by_name=by.name
         )
@@ -103,7 +102,7 @@ def close(incident: Incident, *, resolution: str, by: Actor, now: datetime) -> I
     if not resolution.strip():
         raise ValueError("say in a sentence how the incident was resolved")
     values = {"state": Incident.State.CLOSED, "closed_at": now, "closed_by": by.name, "resolution": resolution}
-    with transaction.atomic():
+    with audit.turn():
         _tell("incident_closed", incident, by=by, why=resolution, now=now)
         _move(incident, values, allowed=UNCLOSED, by=by, why=resolution, said=f"Closed: {resolution}", now=now)
     return incident
@@ -112,7 +111,7 @@ def close(incident: Incident, *, resolution: str, by: Actor, now: datetime) -> I
 def change_severity(incident: Incident, *, severity: str, why: str, by: Actor, now: datetime) -> Incident:
     """Give an unclosed incident another severity; the time to respond counts from its opening."""
     _known(severity)
-    with transaction.atomic():
+    with audit.turn():
         old = incident.severity
         values = {"severity": severity, "respond_by": incident.opened_at + RESPOND_WITHIN[severity]}
         _swap(incident, values, allowed=UNCLOSED, severity=old)
@@ -141,7 +140,7 @@ def _move(
     said: str,
     now: datetime,
 ) -> None:
-    with transaction.atomic():
+    with audit.turn():
         old = incident.state
         _swap(incident, values, allowed=allowed)
         _entry(incident, by.name, said, now)
@@ -164,7 +163,7 @@ def _entry(
     incident: Incident, by_name: str, text: str, now: datetime, user: AbstractBaseUser | None = None
 ) -> IncidentEntry:
     return IncidentEntry.objects.create(
-        incident=incident, at=now, by_name=by_name[:150], by_id=user.pk if user else None, text=text
+        incident=incident, at=now, by_name=by_name[:150], by_id=user.pk if user else None, text=redact.text(text)
     )
 
 

@@ -1,162 +1,449 @@
-"""Verify an audit chain with nothing but the standard library: `python verify.py export.jsonl [--head SEQ:HASH]`.
+"""Verify a bundle, or an exported audit chain, with nothing but the standard library (Python 3.11).
 
-Copy this one file anywhere. The format it reads is told in docs/audit-format.md.
+`python verify.py` in the folder of an unpacked bundle, or `python verify.py export.jsonl`. Copy this one file anywhere.
+What it reads is told in docs/audit-format.md, what a passkey signs in docs/sign-off.md.
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-GENESIS = "0" * 64
-PROBLEMS_MAX = 100
-# shown column -> where the hashed body says the same
-SHOWN = {
-    "at": ("at",),
-    "action": ("action",),
-    "actor_id": ("actor", "id"),
-    "via": ("actor", "via"),
-    "why": ("why",),
-    "old": ("old",),
-    "new": ("new",),
-    "subject_kind": ("subject", "kind"),
-    "subject_id": ("subject", "id"),
-    "subject_label": ("subject", "label"),
-    "component": ("subject", "component"),
-    "environment": ("subject", "environment"),
-}
+GENESIS, PROBLEMS_MAX, KIND = "0" * 64, 100, "guarded-rollout/audit-checkpoint"
+SHOWN: dict[str, tuple[str, ...]] = {name: (name,) for name in ("at", "action", "why", "old", "new")}  # in the body
+SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via")}
+SHOWN |= {f"subject_{name}": ("subject", name) for name in ("kind", "id", "label")}
+SHOWN |= {name: ("subject", name) for name in ("component", "environment")}
+# entries that tell of keys, of names that were erased, of a restore; then those that a bundle is checked by
+NOTED = ("audit.", "installation.restored")
+KINDS = {"approved": "APPROVE", "rejected": "REJECT", "revoked": "REVOKE", "started": "START", "bypassed": "BYPASS"}
+DECIDED = {f"sign_off.{what}": kind for what, kind in KINDS.items()}
+PASSKEYS = ("user.passkey_added", "user.passkey_removed", "user.factors_reset")
+NEEDED = (*DECIDED, *PASSKEYS, "sign_off.opened", "artifact.attached")
 
+canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+Json = dict[str, Any]
 Row = tuple[int, str, str, str, Mapping[str, Any]]
+Signed = tuple[str, str]  # the text of a checkpoint, and its signature in hex
+Check = Callable[[bytes, bytes, bytes], bool]  # public key, signature, message
 
 
 @dataclass(kw_only=True)
 class Result:
-    """What was found: entries read, hash of the last one, and every problem in words (the first 100)."""
+    """What was found in a chain, and what `limits` tells of it."""
 
     count: int = 0
-    head: str = GENESIS
-    problems: list[str] = field(default_factory=list)
-    erased: int = 0
+    head: str = GENESIS  # hash of the last entry, whose number is `last`
+    last: int = 0
+    problems: list[str] = field(default_factory=list)  # in words, the first 100
+    erased: list[tuple[int, str, str]] = field(default_factory=list)  # entry, whose, and when
+    erasures: list[tuple[str, str]] = field(default_factory=list)  # whose, and before when, as entries tell it
+    found: dict[int, str] = field(default_factory=dict)  # hashes of the entries that a checkpoint or anchor names
+    keys: dict[str, int] = field(default_factory=dict)  # the public keys that entries tell
+    restores: list[str] = field(default_factory=list)
+    checkpoints: int = 0
+    signed_to: int = 0
+    key: str = ""
 
     @property
     def ok(self) -> bool:
         """Tell whether the chain holds."""
         return not self.problems
 
-    def add(self, problem: str) -> None:
-        """Keep a problem, up to the maximum."""
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(problem)
+    def add(self, *problems: str) -> None:
+        """Keep problems, up to the maximum."""
+        self.problems += problems[: PROBLEMS_MAX - len(self.problems)]
 
 
 def verify_entries(
-    rows: Iterable[Row], *, anchors: Mapping[int, str] | None = None, after: tuple[int, str] = (0, GENESIS)
+    rows: Iterable[Row],  # oldest first
+    *,
+    anchors: Mapping[int, str] | None = None,  # heads known from outside: seq -> hash, or its beginning
+    after: tuple[int, str] = (0, GENESIS),  # number and hash of an entry that was verified before
+    named: Iterable[int] = (),  # the numbers that checkpoints name
+    gaps: bool = False,  # whether entries may be left out where a checkpoint comes before
+    examine: Callable[[int, str, Row], Iterable[str]] | None = None,  # a faster `problems_of`
 ) -> Result:
-    """Check rows of (seq, body, prev, hash, columns), oldest first, and return what was found.
-
-    `after` is sequence number and hash of an entry that was verified before: the rows go on from it.
-
-    `anchors` are heads known from outside (a notice's footer): seq -> hash. Without one, a tail that was cut off
-    together with the head row cannot be seen.
-    """
-    result, expected, prev = Result(head=after[1]), after[0] + 1, after[1]
-    waiting = dict(anchors or {})
-    for seq, body, row_prev, row_hash, columns in rows:
-        for problem in _entry(expected, prev, (seq, body, row_prev, row_hash, columns)):
-            result.add(f"#{seq}: {problem}")
-        if waiting.get(seq) == row_hash:
-            del waiting[seq]
-        result.erased += 1 if columns.get("person", None) == "" else 0
-        result.count, result.head, expected, prev = result.count + 1, row_hash, seq + 1, row_hash
-    for seq, digest in sorted(waiting.items()):
-        if seq > 0 or digest != GENESIS:
-            result.add(f"#{seq}: known from outside with hash {digest}, but the chain does not hold it")
+    """Check rows of (seq, body, prev, hash, columns); without an anchor a tail that was cut off cannot be seen."""
+    result, expected, prev = Result(head=after[1], last=after[0]), after[0] + 1, after[1]
+    wanted = {*named, *(anchors or {})}
+    for row in rows:
+        seq, body, row_prev, row_hash, columns = row
+        if gaps and seq > expected and (expected == 1 or expected - 1 in wanted):
+            expected, prev = seq, row_prev
+        problems = [f"#{seq}: {problem}" for problem in (examine or problems_of)(expected, prev, row)]
+        result.add(*problems)
+        if seq in wanted:
+            result.found[seq] = row_hash
+        if not problems and columns.get("action", "").startswith(NOTED):
+            data = json.loads(body)["data"]
+            result.keys |= {data["public_key"]: seq} if "public_key" in data else {}
+            told = f"; #{seq} tells that #{data.get('back_to', 0) + 1} to #{data.get('given_up')} were given up"
+            result.restores += [told] if "given_up" in data else []
+            result.erasures += [(columns["subject_id"], data["before"])] if "before" in data else []
+        result.erased += [(seq, str(columns["actor_id"]), columns["at"])] if columns.get("person") == "" else []
+        result.count, result.head, result.last, expected, prev = result.count + 1, row_hash, seq, seq + 1, row_hash
+    verify_anchors(anchors or {}, result)
     return result
 
 
-def read_jsonl(lines: Iterable[str]) -> Iterator[Row]:
-    """Yield rows from the lines of `manage.py audit export --format jsonl`."""
-    for number, line in enumerate(lines, 1):
+def verify_anchors(anchors: Mapping[int, str], result: Result) -> None:
+    """Compare heads known from outside with the entries in `result`, which has to name them; add what is wrong."""
+    for seq, digest in sorted(anchors.items()):
+        good = len(digest) >= 12 and result.found.get(seq, "").startswith(digest)
+        if not good and (seq, digest) != (0, GENESIS):
+            told = f"known from outside with hash {digest}, but the chain does not hold it"
+            result.add(f"#{seq}: {told}{''.join(result.restores)}")
+
+
+def verify_checkpoints(
+    signed: Iterable[Signed], result: Result, *, trusted: Iterable[str] = (), check: Check | None = None
+) -> None:
+    """Add what is wrong with checkpoints and with erasures to a result; `trusted` are ids of keys known outside."""
+    known, force, last = set(trusted), "", 0
+    for text, signature in sorted(signed, key=lambda one: number_of(one[0])):
+        seq, at, result.checkpoints = number_of(text), f"checkpoint at #{number_of(text)}", result.checkpoints + 1
         try:
-            row = json.loads(line)
-            yield int(row["seq"]), row["body"], row["prev"], row["hash"], row["columns"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise SystemExit(
-                f"line {number} is no audit entry ({error!r}): expected seq, body, prev, hash, columns"
-            ) from None
+            told = _checkpoint(text, signature, check or ed25519)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            result.add(f"{at}: {error if type(error) is ValueError else f'it cannot be read: {error!r}'}")
+            continue
+        why = f"but {force} was in force and did not announce it" if force else "not the one known from outside"
+        if (force or known) and told["key"] not in (force, *known):
+            result.add(f"{at}: signed by key {told['key']}, {why}")
+        if seq == last:
+            result.add(f"{at}: there are two of it")
+        if told["next"] and told["next"] not in result.keys:
+            result.add(f"{at}: announces a key that no entry of the chain tells of")
+        verify_anchors({seq: told["hash"]}, result)
+        result.key, result.signed_to, last = told["key"], seq, seq
+        force = key_id(told["next"]) if told["next"] else result.key
+    until = dict(sorted(result.erasures))  # the latest of each person
+    gone = [seq for seq, person, at in result.erased if at >= until.get(person, "")]
+    result.add(*(f"#{seq}: its personal data is gone, but no entry audit.person_erased tells of it" for seq in gone))
+
+
+def limits(result: Result, *, outside: Iterable[int] = (), key_known: bool = False) -> list[str]:
+    """Say in words what could not be established; `outside` are the numbers of heads that came from elsewhere."""
+    told, newest = [], max(outside, default=0)
+    if not newest:
+        told.append("nothing from outside was given: a tail cut off, or a chain made anew, could not be seen")
+    elif newest < result.last:
+        rests = f"the signature at #{result.signed_to}" if result.signed_to > newest else "the chain alone"
+        span = f"#{newest + 1} to #{result.last} ({result.last - newest} entries)"
+        told.append(f"{span} are newer than what came from outside: that they are unchanged and all rests on {rests}")
+    if result.signed_to < result.last:
+        told.append(f"the last {result.last - result.signed_to} entries are signed by no checkpoint")
+    if result.checkpoints and not key_known:
+        told.append(f"whose key {result.key} is: it was taken from the checkpoints (--key tells the right one)")
+    if result.erased:
+        told.append(f"who did {len(result.erased)} entries: the personal data was erased")
+    return told
+
+
+def read_jsonl(lines: Iterable[str]) -> Iterator[Row]:
+    """Yield the entries of `manage.py audit export --format jsonl`; its checkpoints are left to `read_signed`."""
+    for row in (row for row in map(json.loads, lines) if "checkpoint" not in row):
+        yield int(row["seq"]), row["body"], row["prev"], row["hash"], row["columns"]
+
+
+def read_signed(lines: Iterable[str]) -> Iterator[Signed]:
+    """Yield the checkpoints that stand in an export or in an anchor file, and leave the other lines."""
+    for row in (json.loads(line) for line in lines if line.startswith('{"checkpoint"')):
+        yield row["checkpoint"], row["signature"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Verify a file and return the exit code: 0 when the chain holds, 1 when not."""
-    parser = argparse.ArgumentParser(description="Verify an exported audit chain.")
-    parser.add_argument("file", type=Path)
+    """Verify a bundle or a file, print what was established and what not; return 0 when all holds, 1 when not."""
+    parser = argparse.ArgumentParser(description="Verify an unpacked bundle, or an exported audit chain.")
+    parser.add_argument("path", type=Path, nargs="?", default=Path(), help="a bundle's folder (this one) or a file")
     parser.add_argument("--head", action="append", default=[], metavar="SEQ:HASH", help="a head known from outside")
+    parser.add_argument("--checkpoints", action="append", default=[], type=Path, metavar="FILE", help="known, too")
+    parser.add_argument("--key", action="append", default=[], metavar="ID", help="a key id known from outside")
     options = parser.parse_args(argv)
+    bundle = Bundle(options.path) if options.path.is_dir() else None
+    file: Path = options.path / "audit.jsonl" if bundle else options.path
     anchors = {int(seq): digest for seq, _, digest in (head.partition(":") for head in options.head)}
-    with options.file.open(encoding="utf-8") as lines:
-        result = verify_entries(read_jsonl(lines), anchors=anchors)
-    for problem in result.problems:
-        print(problem, file=sys.stderr)
+    outside = [one for path in options.checkpoints for one in read_signed(_lines(path))]
+    signed = {*read_signed(_lines(file)), *outside}
+    named = map(number_of, dict(signed))
+    result = verify_entries(read_jsonl(_lines(file)), anchors=anchors, named=named, gaps=bool(bundle))
+    verify_checkpoints(signed, result, trusted=options.key)
     print(f"{result.count} entries, head {result.head}, {'the chain holds' if result.ok else 'THE CHAIN IS BROKEN'}")
+    print(f"{result.checkpoints} checkpoints, signed to #{result.signed_to} by key {result.key or '(none)'}")
+    seen, known = [*anchors, *map(number_of, dict(outside))], bool(options.key or outside)
+    unknown = limits(result, outside=seen, key_known=known) + (bundle.check(result) if bundle else [])
+    sys.stdout.write("".join(f"not established: {limit}\n" for limit in unknown))
+    sys.stderr.write("".join(f"{problem}\n" for problem in result.problems))
     return 0 if result.ok else 1
 
 
-def _entry(expected: int, prev: str, row: Row) -> Iterator[str]:
+def sha256(text: str) -> str:
+    """Return the sha256 of a text in UTF-8; of one that has no UTF-8, one that nothing else has."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def number_of(text: str) -> int:
+    """Return the sequence number that the text of a checkpoint names; 0 when it names none."""
+    try:
+        return int(json.loads(text)["seq"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+
+
+def key_id(public_key: str) -> str:
+    """Return the id of a public key (64 hex digits): the sha256 of its 32 bytes."""
+    return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as lines:
+        yield from lines
+
+
+def _checkpoint(text: str, signature: str, check: Check) -> Json:
+    told: Json = json.loads(text)
+    if (told["kind"], told["version"], len(told["hash"])) != (KIND, 1, 64) or len(told["next"]) not in (0, 64):
+        raise ValueError("it cannot be read: it is of another kind")
+    if key_id(told["public_key"]) != told["key"]:
+        raise ValueError("the key id is not that of its public key")
+    if not check(bytes.fromhex(told["public_key"]), bytes.fromhex(signature), text.encode("utf-8")):
+        raise ValueError("the signature is wrong")
+    return told
+
+
+def problems_of(expected: int, prev: str, row: Row) -> Iterator[str]:
+    """Yield what is wrong with an entry that has to have that number and that hash before it."""
     seq, body, row_prev, row_hash, columns = row
     if seq != expected:
         yield f"expected #{expected}: entries are missing, doubled or out of order"
-    if hashlib.sha256(body.encode("utf-8")).hexdigest() != row_hash:
+    if sha256(body) != row_hash:
         yield "the sha256 of the body is not the hash"
     if row_prev != prev:
         yield "prev is not the hash of the entry before"
     try:
-        told = json.loads(body)
-        yield from _told(told, seq, row_prev, columns)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        yield from _told(json.loads(body), seq, row_prev, columns)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         yield f"the body cannot be read: {error!r}"
 
 
-def _told(told: Mapping[str, Any], seq: int, prev: str, columns: Mapping[str, Any]) -> Iterator[str]:
-    if told["seq"] != seq:
-        yield f"the body says #{told['seq']}"
-    if told["prev"] != prev:
-        yield "the body names another prev"
+def _told(told: Json, seq: int, prev: str, columns: Mapping[str, Any]) -> Iterator[str]:
+    if (told["seq"], told["prev"]) != (seq, prev):
+        yield f"the body says #{told['seq']} after {told['prev']}"
     for column, path in SHOWN.items():
-        hashed: Any = told
-        for key in path:
-            hashed = hashed[key]
-        if column in columns and not _same(column, columns[column], hashed):
+        hashed = told[path[0]] if len(path) == 1 else told[path[0]][path[1]]
+        if column in columns and columns[column] != hashed:
             yield f"{column} shows {columns[column]!r}, the hashed body says {hashed!r}"
-    yield from _person(told["actor"]["person"], columns)
-
-
-def _person(digest: str, columns: Mapping[str, Any]) -> Iterator[str]:
     person, shown = columns.get("person"), columns.get("actor_name")
-    if person is None:
-        return
-    if person == "":
-        if shown:
-            yield f"actor_name shows {shown!r}, but the person was erased"
-        return
-    if hashlib.sha256(person.encode("utf-8")).hexdigest() != digest:
+    if person and sha256(person) != told["actor"]["person"]:
         yield "the personal data is not what was hashed"
-    elif json.loads(person)["name"] != shown:
-        yield f"actor_name shows {shown!r}, the hashed personal data says {json.loads(person)['name']!r}"
+    elif person is not None and shown != (name := json.loads(person)["name"] if person else ""):
+        yield f"actor_name shows {shown!r}, the hashed personal data says {name or 'nothing: it was erased'!r}"
 
 
-def _same(column: str, shown: Any, hashed: Any) -> bool:
-    return bool(shown == hashed) or (column == "at" and _moment(shown) == _moment(hashed))
+def decision_problems(row: Json, told: Json, kept: list[Json]) -> Iterator[str]:
+    """Yield how a decision is not what its entry or its passkey says; `kept` are the entries that tell of passkeys."""
+    bound = {name: value for name, value in row.items() if name not in ("assertion", "printed_name", "on_behalf_name")}
+    bound["meaning"] = row["meaning"].replace(row["on_behalf_name"], "")
+    made = {"decision_sha256": sha256(canonical(bound)), "assertion_sha256": sha256(canonical(row["assertion"]))}
+    says = {**told["data"], "user": told["actor"]["id"], "at": told["at"], "reason": told["why"]}
+    says["kind"] = DECIDED[told["action"]]
+    says |= {f"{key}_name": name for key, name in told["person"].items() if key in ("printed", "on_behalf")}
+    for name, value in {**row, **made}.items():
+        if says.get(name, value) != value:
+            yield f"{name} is {value!r}, but #{told['seq']} says {says[name]!r}"
+    yield from _passkey(row, row["assertion"], told["seq"], kept) if row["assertion"] else ()
 
 
-def _moment(value: Any) -> datetime:
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return at.astimezone(UTC)
+def _passkey(row: Json, one: Json, seq: int, kept: list[Json]) -> Iterator[str]:
+    record, client, auth = one["record"], _bytes(one["client_data_json"]), _bytes(one["authenticator_data"])
+    said, answer = json.loads(record), json.loads(client)
+    bound = {**row, "decision": row["kind"], "person": {"id": row["user"], "name": row["printed_name"]}}
+    bound["on_behalf_of"] = row["on_behalf_of"] and {"id": row["on_behalf_of"], "name": row["on_behalf_name"]}
+    for name in ("sign_off", "digest", "decision", "duty", "meaning", "reason", "person", "on_behalf_of"):
+        if said.get(name) != (bound[name].replace("\r\n", "\n") if name == "reason" else bound[name]):
+            yield f"its passkey signed {name} {said.get(name)!r}, not {bound[name]!r}"
+    if _bytes(answer["challenge"]).hex() != sha256(record) or canonical(said) != record:
+        yield "the challenge that its passkey signed is not the sha256 of the record"
+    site = f".{urlsplit(answer['origin']).hostname}".endswith(f".{one['rp_id']}")
+    if not site or answer["type"] != "webauthn.get" or answer.get("crossOrigin"):
+        yield f"its passkey answered {answer['type']} at {answer['origin']}, not {one['rp_id']}"
+    if auth[:32].hex() != sha256(one["rp_id"]) or auth[32] & 5 != 5:
+        yield "its passkey was for another site, or did not verify the person"
+    check, message = ALGORITHMS[one["algorithm"]], auth + hashlib.sha256(client).digest()
+    if not check(one["public_key"], _bytes(one["signature"]), message):
+        yield f"the {one['algorithm']} signature of its passkey is wrong"
+    mine = [it for it in kept if it["action"] in PASSKEYS and it["subject"]["id"] == str(row["user"])]
+    mine = [it for it in mine if it["seq"] < seq and it["data"].get("credential_id") in (None, one["credential_id"])]
+    if not mine or mine[-1]["action"] != PASSKEYS[0] or mine[-1]["data"]["public_key"] != one["public_key"]:
+        yield f"no entry before it tells that this key is a passkey of user {row['user']}"
 
+
+class Bundle:
+    """An unpacked bundle: its files, and what people signed against the chain and against their passkeys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.text = folder, "".join(_lines(folder / "SHA256SUMS"))
+        self.sums = {line[66:]: line[:64] for line in self.text.splitlines()}
+        self.about, self.decisions, self.artifacts = map(self._read, ("bundle", "decisions", "artifacts"))
+        self.rollouts = {("rollout", str(number)) for number in self.about["rollouts"]}
+        self.kept: list[Json] = []  # the entries that it is checked against
+
+    def check(self, result: Result) -> list[str]:
+        """Add what is wrong with all but the chain to its result, and return what could not be established."""
+        asked = self.about["all_of"] or {"since": "~", "until": "~", "place": {}}
+        for _, body, _, _, columns in read_jsonl(_lines(self.folder / "audit.jsonl")):
+            subject = columns["subject_kind"], columns["subject_id"]
+            if columns["action"] in NEEDED and (subject in self.rollouts or subject[0] != "rollout"):
+                self.kept.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
+            new = columns["action"] == "rollout.created" and subject not in self.rollouts
+            if new and asked["since"] <= columns["at"] < asked["until"] and {**columns, **asked["place"]} == columns:
+                result.add(f"rollout {subject[1]}: it was requested in this period, but is not in the bundle")
+        result.add(*self._files(), *self._decisions(), *self._evidence())
+        print(f"{self.about['of']}: {len(self.rollouts)} rollouts, {len(self.decisions)} decisions")
+        plain = sum(not row["assertion"] for row in self.decisions)
+        unknown = [f"more than the audit's word for {plain} decisions, which no passkey signed"] if plain else []
+        told = "what lies between the pieces; of logs, samples, notices, incidents, stories more than SHA256SUMS says"
+        return [*unknown, f"{told}, whose sha256 {sha256(self.text)} the later entry *.bundled tells"]
+
+    def _read(self, name: str) -> Any:
+        return json.loads("".join(_lines(self.folder / f"{name}.json")))
+
+    def _files(self) -> Iterator[str]:
+        paths = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
+        for name in sorted(paths.keys() ^ self.sums.keys() ^ {"SHA256SUMS"}):
+            yield f"{name}: {'missing' if name in self.sums else 'no file of this bundle'}"
+        for name in sorted(paths.keys() & self.sums.keys()):
+            with paths[name].open("rb") as source:
+                if hashlib.file_digest(source, "sha256").hexdigest() != self.sums[name]:
+                    yield f"{name}: its sha256 is not the one in SHA256SUMS"
+
+    def _decisions(self) -> Iterator[str]:
+        told = {one["data"]["decision"]: one for one in self.kept if one["action"] in DECIDED}
+        here = {row["decision"]: row for row in self.decisions}
+        for key in sorted(told.keys() - here.keys()):
+            yield f"decision {key}: #{told[key]['seq']} tells of it, but decisions.json does not"
+        for key, row in here.items():
+            try:
+                found = [*decision_problems(row, told[key], self.kept)] if key in told else ["no entry tells of it"]
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                found = [f"it cannot be read: {error!r}"]
+            yield from (f"decision {key} by {row['printed_name']}: {problem}" for problem in found)
+
+    def _evidence(self) -> Iterator[str]:
+        known = {one["data"]["sha256"] for one in self.kept if one["action"] == "artifact.attached"}
+        listed = {one["sha256"] for one in self.artifacts}
+        for digest in sorted({one["data"]["digest"] for one in self.kept if one["action"] == "sign_off.opened"}):
+            good = self.sums.get(f"manifests/{digest}.json") == digest
+            if not good:
+                yield f"manifests/{digest}.json: the manifest that was signed is missing, or another"
+            for one in self._read(f"manifests/{digest}")["evidence"] if good else ():
+                known.add(one["sha256"])
+                if one["sha256"] not in listed:
+                    yield f"{one['kind']} {one['name']}: signed with sha256 {one['sha256']}, which artifacts.json lacks"
+        for one in self.artifacts:
+            if one["file"] and self.sums.get(one["file"]) != one["sha256"]:
+                yield f"{one['file']}: its sha256 is not the one in artifacts.json"
+            if one["via"] != "system" and one["sha256"] not in known:
+                yield f"{one['kind']} {one['name']}: no entry and no manifest tells of its sha256 {one['sha256']}"
+
+
+# --- signatures: Ed25519 on -x² + y² = 1 + D·x²·y² modulo P, ECDSA on P-256, y² = x³ - 3·x + B modulo Q ---------------
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+Q, N = 2**256 - 2**224 + 2**192 + 2**96 - 1, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+GX = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+GY = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
+
+
+def ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether a signature is right (RFC 8032, 5.1.7); raise ValueError for a key that is none."""
+    claimed, factor = signature[:32], int.from_bytes(signature[32:], "little")
+    step = int.from_bytes(hashlib.sha512(claimed + public_key + message).digest(), "little") % ORDER
+    x, y = _point(public_key)
+    x, y, z, _ = _multiply(_sum, (0, 1, 1, 0), factor % ORDER, BASE, step, (P - x, y, 1, (P - x) * y % P))
+    shown = y * pow(z, -1, P) % P | (x * pow(z, -1, P) % P & 1) << 255
+    return len(signature) == 64 and factor < ORDER and shown.to_bytes(32, "little") == claimed
+
+
+def es256(key: Mapping[str, str], signature: bytes, message: bytes) -> bool:
+    """Say whether a signature, in DER as WebAuthn has it, is right (FIPS 186-5, 6.4.2); `key` is a JWK."""
+    x, y = (int.from_bytes(_bytes(key[name]), "big") for name in "xy")
+    size = signature[3]  # 30 length, 02 length r, 02 length s
+    r, s = (int.from_bytes(part, "big", signed=True) for part in (signature[4 : 4 + size], signature[6 + size :]))
+    framed = bytes((48, len(signature) - 2, 2, size)), bytes((2, len(signature) - size - 6))
+    on_curve = (y * y - x * x * x + 3 * x - B) % Q == 0
+    if (signature[:4], signature[4 + size : 6 + size]) != framed or not (on_curve and 0 < r < N and 0 < s < N):
+        return False
+    number, inverse = int(hashlib.sha256(message).hexdigest(), 16), pow(s, -1, N)
+    found = _multiply(_add, None, number * inverse % N, (GX, GY), r * inverse % N, (x, y))
+    return found is not None and found[0] % N == r
+
+
+def rs256(key: Mapping[str, str], signature: bytes, message: bytes) -> bool:
+    """Say whether a signature is right (RFC 8017, 8.2.2); `key` is a JWK."""
+    n, e = (int.from_bytes(_bytes(key[name]), "big") for name in "ne")
+    size, told = (n.bit_length() + 7) // 8, bytes.fromhex("3031300d060960864801650304020105000420")
+    wanted = b"\0\1" + b"\xff" * (size - 54) + b"\0" + told + hashlib.sha256(message).digest()
+    return len(signature) == size >= 128 and pow(int.from_bytes(signature, "big"), e, n).to_bytes(size, "big") == wanted
+
+
+def _multiply(add: Callable[[Any, Any], Any], zero: Any, one: int, p: Any, other: int, q: Any) -> Any:
+    found, table = zero, (zero, p, q, add(p, q))
+    for bit in range(255, -1, -1):  # one·p + other·q, both at once
+        found = add(found, found)
+        if which := (one >> bit & 1) + 2 * (other >> bit & 1):
+            found = add(found, table[which])
+    return found
+
+
+def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    a, b = (one[1] - one[0]) * (other[1] - other[0]) % P, (one[1] + one[0]) * (other[1] + other[0]) % P
+    c, d = 2 * one[3] * other[3] * D % P, 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _point(encoded: bytes) -> tuple[int, int]:  # RFC 8032, 5.1.3
+    number = int.from_bytes(encoded, "little")
+    sign, y = number >> 255, number & (1 << 255) - 1
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if len(encoded) != 32 or y >= P or (x * x - square) % P or (x == 0 and sign):
+        raise ValueError("these bytes are no point of the curve")
+    return (P - x if x & 1 != sign else x), y
+
+
+def _add(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
+    if one is None or other is None:
+        return one or other
+    (x, y), (u, v) = one, other
+    if x == u and y != v:
+        return None
+    slope = (3 * x * x - 3) * pow(2 * y, -1, Q) if one == other else (v - y) * pow(u - x, -1, Q)
+    w = (slope * slope - x - u) % Q
+    return w, (slope * (x - w) - y) % Q
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+_X, _Y = _point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+BASE = (_X, _Y, 1, _X * _Y % P)
+ALGORITHMS = {"ES256": es256, "EdDSA": lambda key, *rest: ed25519(_bytes(key["x"]), *rest), "RS256": rs256}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise SystemExit(f"this cannot be read, so nothing of it is proved: {error!r}") from None

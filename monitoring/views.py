@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.forms import Form
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -30,7 +29,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     form = IncidentFilter(request.GET or None)
     rows = _filtered(
         form,
-        Incident.objects.annotate(entry_count=Count("entries")).order_by("-opened_at"),
+        _known(request, Incident.objects.annotate(entry_count=Count("entries")).order_by("-opened_at")),
         ("severity", "component", "environment"),
     )
     wanted = request.GET.get("state", "")
@@ -85,6 +84,8 @@ def incident_close(request: HttpRequest, pk: int) -> HttpResponse:
     """Close an incident, and tell the channels that were told of its opening."""
 
     def close(found: Incident, values: dict[str, Any]) -> None:
+        if refusal := _closing(request, found).why_not:
+            raise incidents.Conflict(refusal)
         incidents.close(found, resolution=values["resolution"], by=_actor(request), now=timezone.now())
 
     return _do(request, pk, "close", close, "The incident is closed.")
@@ -99,7 +100,7 @@ def attachment(request: HttpRequest, pk: int) -> FileResponse:
     except OSError as error:
         raise Http404(f"The bytes of {row.name} are not where they were kept: {error.strerror}.")
     data = {"attachment": row.pk, "name": row.name, "sha256": row.sha256}
-    with transaction.atomic():
+    with audit.turn():
         about = incidents.subject_of(row.incident)
         audit.append(action="attachment.read", by=_actor(request), subject=about, data=data, now=timezone.now())
     response = FileResponse(source, as_attachment=True, filename=row.name, content_type="application/octet-stream")
@@ -112,11 +113,11 @@ def attachment(request: HttpRequest, pk: int) -> FileResponse:
 def notice_list(request: HttpRequest) -> HttpResponse:
     """Show the outbox with every attempt."""
     form = NoticeFilter(request.GET or None)
-    rows = _filtered(form, Notice.objects.prefetch_related("attempt_set"), ("state", "channel"))
+    rows = _filtered(form, _known(request, Notice.objects.prefetch_related("attempt_set")), ("state", "channel"))
     context = {
         "form": form,
         "page_obj": _page(request, rows),
-        "waiting": Notice.objects.filter(~Q(state=Notice.State.SENT)).count(),
+        "waiting": _known(request, Notice.objects.filter(~Q(state=Notice.State.SENT))).count(),
     }
     return render(request, "monitoring/notice_list.html", context)
 
@@ -130,7 +131,9 @@ def _do(
     if form is not None and not form.is_valid():
         return _show(request, found, {name: form}, status=400)
     try:
-        verb(found, form.cleaned_data if form is not None else {})
+        # the key of the form, as the top floor keeps it: asked again, nothing is done twice
+        with request.once("incident", found.pk):  # type: ignore[attr-defined]
+            verb(found, form.cleaned_data if form is not None else {})
     except (incidents.Conflict, ValueError) as refusal:
         found.refresh_from_db()
         return _show(request, found, {name: form} if form else {}, problem=str(refusal), status=409)
@@ -147,6 +150,7 @@ def _show(
         "forms": {**forms, **(bound or {})},
         "problem": problem,
         "can_act": bool(RESPONDERS & _roles(request)),
+        "closing": _closing(request, found),
     }
     return render(request, "monitoring/incident.html", context, status=status)
 
@@ -165,11 +169,21 @@ def _page(request: HttpRequest, rows: QuerySet[Any]) -> Any:
     return Paginator(rows, int(size) if size in map(str, SIZES) else SIZES[0]).get_page(request.GET.get("page"))
 
 
+def _known(request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Keep the rows that the reader may know of; the top floor knows which components his roles are limited to."""
+    only: frozenset[str] | None = getattr(request, "limits", None)
+    return rows if only is None else rows.filter(component__in=[*only, ""])
+
+
 def _roles(request: HttpRequest) -> frozenset[str]:
-    """Return the roles that count for this incident, as the top floor found them, or else the user's groups."""
+    """Return the user's roles, as the top floor found them; it let nobody in whose roles are for other components."""
     groups: frozenset[str] = getattr(request, "group_names", frozenset())
-    here: frozenset[str] = getattr(request, "roles_here", groups)
-    return here
+    return groups
+
+
+def _closing(request: HttpRequest, found: Incident) -> Any:
+    """Return why the reader may not close it (`why_not`), and whether a fresh proof is all that lacks (`prove`)."""
+    return request.closing(found)  # type: ignore[attr-defined]  # put there by the top floor, which knows the rules
 
 
 def _actor(request: HttpRequest) -> Actor:

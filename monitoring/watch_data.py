@@ -5,11 +5,13 @@ import math
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from . import http, in_release
+from . import http, in_release, set_back
 from .audit import Subject
 from .gates import GateProfile, Source
+from .gates_values import LOOK_MAX_S
 from .models import Poll, Sample, Watch
 from .verdict import Reading
 
@@ -17,10 +19,10 @@ from .verdict import Reading
 def readings(watch: Watch) -> list[Reading]:
     """Return all samples of a watch as readings, oldest first."""
     rows = Sample.objects.filter(poll__watch=watch).order_by("poll__number", "id")
-    fields = rows.values_list("source", "at", "value", "ok", "error", "elapsed_ms")
+    fields = list(rows.values_list("source", "at", "value", "ok", "error", "elapsed_ms"))
     return [
         Reading(source=source, at=at.timestamp(), value=value, ok=ok, error=error, elapsed_ms=elapsed_ms)
-        for source, at, value, ok, error, elapsed_ms in fields.iterator()
+        for source, at, value, ok, error, elapsed_ms in set_back.in_order(fields, lambda row: row[1])
     ]
 
 
@@ -43,7 +45,7 @@ def series(watch: Watch) -> dict[str, Any]:
     the value judged at each poll, the sample read at each poll, and the state; null where there was none.
     """
     profile = GateProfile.from_dict(watch.profile)
-    polls = list(Poll.objects.filter(watch=watch).order_by("number"))
+    polls = set_back.in_order(list(Poll.objects.filter(watch=watch).order_by("number")), lambda poll: poll.at)
     return {
         "watch": watch.pk,
         "verdict": watch.verdict,
@@ -60,14 +62,15 @@ def series(watch: Watch) -> dict[str, Any]:
 
 def slowest(watch: Watch) -> timedelta:
     """Return how long the slowest source of a watch may take."""
-    return timedelta(seconds=max(float(source["timeout_s"]) for source in watch.profile["sources"]))
+    return timedelta(seconds=max(min(float(source["timeout_s"]), LOOK_MAX_S) for source in watch.profile["sources"]))
 
 
 def sources_of(watch: Watch) -> list[Source]:
     """Return the sources of a watch; a command runs in the release's directory, with the variables of the target."""
     cwd, env = watch.surroundings.get("cwd", ""), watch.surroundings.get("env", {})
     launch = (sys.executable, "-I", in_release.__file__, cwd, json.dumps(env, sort_keys=True))
-    sources = GateProfile.from_dict(watch.profile).sources
+    loaded = GateProfile.from_dict(watch.profile).sources
+    sources = [replace(source, timeout_s=min(source.timeout_s, Decimal(LOOK_MAX_S))) for source in loaded]
     return [replace(source, argv=(*launch, *source.argv)) if source.argv and cwd else source for source in sources]
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-
 from . import audit, canonical, notices, verdict, watch_data
 from .audit import SYSTEM, Actor
 from .cadence import Next, next_poll
@@ -14,6 +12,8 @@ from .gates import GateProfile
 from .models import Poll, Sample, Watch
 from .routes import Route
 from .verdict import Reading, Verdict
+
+LONGEST_S = 999_999_999  # what the column holds; a clock that comes back from 1970 makes a longer gap
 
 
 class LostError(Exception):
@@ -39,7 +39,7 @@ def store(watch: Watch, seen: Sequence[Reading], now: datetime) -> bool:
     following = next_poll(
         profile, judged, started_at=watch.started_at.timestamp(), now=now.timestamp(), ends_at=decision.ends_at
     )
-    with transaction.atomic():
+    with audit.turn():
         _move(watch, judged, decision, following, now)
         poll = _keep(watch, seen, judged, following, now)
         _tell_alerts(watch, poll, judged, now)
@@ -81,7 +81,7 @@ def _move(watch: Watch, judged: Verdict, decision: _Decision, following: Next, n
         decided_at=now if decision.outcome != watch.outcome else watch.decided_at,
         ends_at=watch.ends_at + timedelta(seconds=decision.ends_at - watch.ends_at.timestamp()),
         extended=decision.extended,
-        gap_extension_s=round(judged.gap_extension_s, 3),
+        gap_extension_s=min(round(judged.gap_extension_s, 3), LONGEST_S),
         next_due_at=now + timedelta(seconds=following.interval_s),
         claimed_until=None,
     )

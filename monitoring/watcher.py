@@ -1,15 +1,14 @@
 """Keep watches: open one, look when a look is due, judge, decide once, and let a person accept what is unclear."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from . import canonical, probes, watch_data, watch_store
+from . import audit, canonical, probes, set_back, watch_data, watch_store
 from .audit import SYSTEM, Actor, Subject
 from .gates import GateProfile
 from .models import Watch
@@ -17,7 +16,7 @@ from .routes import Route
 from .verdict import Reading
 from .watch_data import readings, series
 
-__all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "readings", "series"]
+__all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "readings", "release", "series"]
 
 BATCH = 50
 GRACE = timedelta(seconds=15)  # a claim lasts this much longer than the slowest source may take
@@ -50,7 +49,7 @@ class WatchSpec:
 def open(spec: WatchSpec, *, now: datetime) -> Watch:
     """Open a watch whose first look is due at once, and return it."""
     window = timedelta(seconds=float(spec.profile.window_s))
-    with transaction.atomic():
+    with audit.turn():
         watch = Watch.objects.create(
             base_url=spec.base_url,
             profile=spec.profile.to_dict(),
@@ -67,9 +66,12 @@ def open(spec: WatchSpec, *, now: datetime) -> Watch:
     return watch
 
 
-def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch) -> list[int]:
-    """Look at every watch that is due, all at the same time, and return the ids of those that are newly decided."""
-    watches = _claim_due(now)
+def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch, leave: Collection[int] = ()) -> list[int]:
+    """Look at every watch that is due, all at the same time, and return the ids of those that are newly decided.
+
+    `leave` holds the ids of those that cannot be seen from here.
+    """
+    watches = _claim_due(now, leave)
     if not watches:
         return []
     decided = []
@@ -87,12 +89,17 @@ def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch) -> lis
     return decided
 
 
-def next_due() -> datetime | None:
-    """Return when the next look is due (perhaps in the past), or None when nothing is watched."""
-    claimed = Q(claimed_until__isnull=False, claimed_until__gt=F("next_due_at"))
-    free = _live().exclude(claimed).order_by("next_due_at").values_list("next_due_at", flat=True).first()
-    held = _live().filter(claimed).order_by("claimed_until").values_list("claimed_until", flat=True).first()
-    return min((at for at in (free, held) if at is not None), default=None)
+def next_due(now: datetime, *, leave: Collection[int] = ()) -> datetime | None:
+    """Return when the next look is due (perhaps in the past), or None when nothing but `leave` is watched."""
+    return min((_due_at(watch, now) for watch in _live(leave)), default=None)
+
+
+def release(*, leave: Collection[int] = ()) -> None:
+    """Let go of every claim but those of `leave`, for a worker that starts: whoever held one may be dead.
+
+    One that lives loses a look, which then does not count, and the watch is looked at again.
+    """
+    _live(leave).filter(claimed_until__isnull=False).update(claimed_until=None)
 
 
 def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: bool = False) -> Watch:
@@ -102,7 +109,7 @@ def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: b
     """
     if not why.strip():
         raise ValueError("say in a sentence why this release may stay")
-    with transaction.atomic():
+    with audit.turn():
         watch.refresh_from_db()
         old, open_to_accept = watch.outcome, ACCEPTABLE if also_breached else ACCEPTABLE[:1]
         asked = Watch.objects.filter(pk=watch.pk, state=Watch.State.DECIDED).filter(
@@ -119,7 +126,7 @@ def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: b
 
 def close(watch: Watch, *, now: datetime) -> Watch:
     """Stop looking; closing a closed watch changes nothing."""
-    with transaction.atomic():
+    with audit.turn():
         old = watch.state
         still = Watch.objects.filter(pk=watch.pk).exclude(state=Watch.State.CLOSED)
         closed = still.update(state=Watch.State.CLOSED, closed_at=now, claimed_until=None)
@@ -129,21 +136,42 @@ def close(watch: Watch, *, now: datetime) -> Watch:
     return watch
 
 
-def _live() -> QuerySet[Watch]:
+def _live(leave: Collection[int] = ()) -> QuerySet[Watch]:
     """Return the watches that are still looked at: undecided ones, and those that wait for a person."""
     waiting = Q(state=Watch.State.DECIDED, outcome=Watch.Outcome.NEEDS_DECISION)
-    return Watch.objects.filter(Q(state=Watch.State.OBSERVING) | waiting)
+    return Watch.objects.filter(Q(state=Watch.State.OBSERVING) | waiting).exclude(pk__in=leave)
 
 
-def _claim_due(now: datetime) -> list[Watch]:
+def _due_at(watch: Watch, now: datetime) -> datetime:
+    if _is_ahead(watch, now):
+        return now
+    return max(watch.next_due_at, watch.claimed_until or watch.next_due_at)
+
+
+def _is_ahead(watch: Watch, now: datetime) -> bool:
+    return set_back.is_ahead(watch, now, claim=watch_data.slowest(watch) + GRACE)
+
+
+def _claim_due(now: datetime, leave: Collection[int]) -> list[Watch]:
+    for watch in _live(leave):
+        if _is_ahead(watch, now):
+            _begin_again(watch, now)
     claimed = []
-    due = _live().filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
+    due = _live(leave).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
     for watch in due.order_by("next_due_at")[:BATCH]:
         until = now + watch_data.slowest(watch) + GRACE
         if due.filter(pk=watch.pk, polls=watch.polls).update(claimed_until=until) == 1:
             watch.claimed_until = until
             claimed.append(watch)
     return claimed
+
+
+def _begin_again(watch: Watch, now: datetime) -> None:
+    """Let a watch that a clock set back left in the future begin its window again, and audit that."""
+    why = "the clock was set back: what was planned lies too far in the future, so the window begins again"
+    with audit.turn():
+        if set_back.begin_again(watch, now):
+            watch_store.tell_audit(watch, "watch.begun_again", by=SYSTEM, why=why, now=now)
 
 
 def _look(watch: Watch, fetch: probes.Fetch, now: datetime) -> list[Reading]:

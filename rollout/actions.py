@@ -1,28 +1,32 @@
 """What a person may do to a rollout: submit, decide, start, abort, roll back, accept, cancel; lock and unlock a target.
 
-Every verb asks for the person's roles in the transaction that acts, and raises Refused with a sentence for the reader.
+Every verb asks for the person's roles before it acts, and raises Refused with a sentence for the reader. `within` is
+the transaction to act in, where a caller keeps more in it: only what writes stands there, everybody waits for it.
 What a draft is made of stands in `drafting`, what a manifest is frozen from in `freezing`.
 """
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from approvals import ledger
 from approvals.ledger import Refused
 from approvals.models import Decision, SignOff
+from approvals.signatures import Signed
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
-from rollout import access, checklist, evidence, freezing, nudge, opening, states, transitions
+from rollout import access, checklist, evidence, freezing, missing, nudge, opening, states, transitions
 from rollout.models import Backup, Rollout, Run, Target
-from rollout.permits import in_person, require, require_free, require_reason
+from rollout.permits import in_person, require, require_free, require_reason, require_room
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.transitions import ConflictError
 
 __all__ = ["ConflictError", "Refused", "require", "require_free"]
+Within = AbstractContextManager[object] | None
 
 
 def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
@@ -36,7 +40,9 @@ def submit(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
         raise Refused(f"Still missing: {', '.join(lacking)}.")
     if not rollout.monitoring_accepted:
         raise Refused("Accept the monitoring defaults, or your tuning of them, first.")
-    with transaction.atomic():
+    freezing.require_reachable(rollout, now=now)
+    require_room()
+    with audit.turn():
         previous = rollout.target.live_version
         transitions.move(rollout, R.VALIDATING, by=by, now=now, state_why="", previous_version=previous, sign_off=None)
         run = opening.validate_run(rollout, user=user, now=now)
@@ -56,6 +62,10 @@ def decide(
     diff_opened: bool,
     by: Actor,
     now: datetime,
+    on_behalf_of: int | None = None,
+    method: str = "password",
+    signed: Signed | None = None,
+    within: Within = None,
 ) -> Decision:
     """Record an approval, rejection or revocation over the digest that the person saw, and move the rollout with it."""
     freezing.recheck(rollout, now=now)
@@ -63,7 +73,7 @@ def decide(
         raise Refused(
             f"Nothing can be decided here: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip()
         )
-    with transaction.atomic():
+    with within or audit.turn():
         decision = ledger.record(
             rollout.sign_off,
             user=user,
@@ -75,22 +85,25 @@ def decide(
             by=by,
             diff_opened=diff_opened,
             now=now,
+            on_behalf_of=on_behalf_of,
+            method=method,
+            signed=signed,
         )
         _follow(rollout, decision, by=by, now=now)
     return decision
 
 
-def start(rollout: Rollout, *, user: User, by: Actor, now: datetime) -> Run:
+def start(rollout: Rollout, *, user: User, by: Actor, now: datetime, within: Within = None) -> Run:
     """Queue the deploy run behind the target's lock; the sign-off is asked again in the transaction that begins it."""
     in_person(by, user)
     require(user, rollout.target, access.STARTERS | {access.OPS})
-    changed = freezing.recheck(rollout, now=now)
-    if changed:
+    if changed := freezing.recheck(rollout, now=now):
         raise Refused(f"The sign-offs are void: changed since they were given: {', '.join(changed)}. Submit it again.")
     if rollout.state != R.APPROVED or rollout.sign_off is None:
         raise Refused(why_not_startable(rollout, now=now))
     require_free(rollout.target, now=now)
-    with transaction.atomic():
+    with within or audit.turn():
+        ledger.may_start(rollout.sign_off, by=by, now=now)
         transitions.move(rollout, R.QUEUED, by=by, now=now, why="start clicked")
         run = opening.deploy_run(rollout, user=user, via=by.via, now=now)
     nudge.run(run.pk)
@@ -105,7 +118,7 @@ def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -
     run = rollout.runs.filter(state__in=[N.QUEUED, N.RUNNING]).order_by("-pk").first()
     if run is None or run.kind == Run.Kind.ROLLBACK:
         raise Refused(f"There is no run to abort: the rollout is {states.label(rollout.state)}.")
-    with transaction.atomic():
+    with audit.turn():
         asked = Run.objects.filter(pk=run.pk, state__in=[N.QUEUED, N.RUNNING], abort_requested=False)
         if asked.update(abort_requested=True, abort_by=by.name, abort_why=why) != 1:
             raise Refused("The abort was asked for already, or the run has just ended.")
@@ -123,9 +136,12 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
     require_reason(why)
     if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
         raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
-    if backup is None and rollout.backup is None:
+    restored = backup or rollout.backup
+    if restored is None:
         raise Refused("There is no verified backup to go back to.")
-    newer = newer_change(rollout)
+    if missing.is_gone(restored, now=now):
+        raise Refused(f"The backup {restored} was {restored.removed_why}; name another one that still exists.")
+    newer = opening.newer_change(rollout)
     if newer is not None:
         raise Refused(
             f"Rollout {newer.pk} ({newer.release.version}) changed {rollout.target} after it; roll that one back first."
@@ -160,7 +176,7 @@ def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     require_reason(why)
     if rollout.state not in (R.DRAFT, R.WAITING, R.APPROVED):
         raise Refused(f"It can no longer be cancelled: it is {states.label(rollout.state)}. Abort it instead.")
-    with transaction.atomic():
+    with audit.turn():
         if rollout.sign_off is not None:
             ledger.supersede(rollout.sign_off, why=f"cancelled: {why}", by=by, now=now)
         transitions.move(rollout, R.CANCELLED, by=by, now=now, why=why, state_why=why, ended_at=now)
@@ -189,7 +205,7 @@ def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime
         "locked_by": by.name if locked else "",
         "locked_at": now if locked else None,
     }
-    with transaction.atomic():
+    with audit.turn():
         if Target.objects.filter(pk=target.pk, locked=not locked).update(locked=locked, **values) != 1:
             raise Refused(f"{target} is {'locked' if locked else 'not locked'} already.")
         action = "target.locked" if locked else "target.unlocked"
@@ -199,7 +215,7 @@ def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime
 
 def expire_due(now: datetime) -> None:
     """Close the sign-offs whose time is over, and the rollouts that waited for them."""
-    with transaction.atomic():
+    with audit.turn():
         _expire(now)
 
 
@@ -217,15 +233,7 @@ def why_not_startable(rollout: Rollout, *, now: datetime) -> str:
     if rollout.state == R.WAITING and rollout.sign_off is not None:
         missing = ledger.standing(rollout.sign_off, now=now).missing
         return f"Sign-offs are missing: {', '.join(missing)}."
-    why = f" {rollout.state_why}" if rollout.state_why else ""
-    return f"It cannot start: the rollout is {states.label(rollout.state)}.{why}"
-
-
-def newer_change(rollout: Rollout) -> Rollout | None:
-    """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
-    undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
-    later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
-    return next((one for one in later.order_by("-started_at") if opening.has_effects(one)), None)
+    return f"It cannot start: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip()
 
 
 def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -> None:
@@ -238,13 +246,5 @@ def _follow(rollout: Rollout, decision: Decision, *, by: Actor, now: datetime) -
     else:
         missing = ", ".join(ledger.standing(sign_off, now=now).missing)
         why = f"{decision.printed_name} {decision.get_kind_display()}; missing: {missing or 'nothing'}"
-        transitions.tell(
-            rollout,
-            "decision_recorded",
-            "info",
-            why=why,
-            by=by,
-            now=now,
-            key=f"decision-{decision.pk}",
-            missing=missing,
-        )
+        key = f"decision-{decision.pk}"
+        transitions.tell(rollout, "decision_recorded", "info", why=why, by=by, now=now, key=key, missing=missing)

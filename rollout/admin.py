@@ -1,27 +1,14 @@
 """The admin of rollouts: everything can be searched, only freezes can be edited; the rest is written by verbs."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.core.exceptions import ValidationError
-from django.forms import ModelForm
-from django.http import HttpRequest
-from django.utils import timezone
 
-from monitoring import audit
-from monitoring.audit import Subject
-from rollout import access, admin_places, models
+from rollout import admin_freezes, admin_glass, admin_places, models
 from rollout.admin_base import ReadOnlyMixin, Rows, Table
-from rollout.middleware import actor_of
 
-if TYPE_CHECKING:  # generic for the type checker only
-    FreezeBase = ModelForm[models.Freeze]
-else:
-    FreezeBase = ModelForm
-
-__all__ = ["admin_places"]  # its tables are registered by the import
+__all__ = ["admin_freezes", "admin_glass", "admin_places"]  # their tables are registered by the import
 
 admin.site.site_header = admin.site.site_title = "Guarded Rollout"
 admin.site.index_title = "Tables; what is history can only be read"
@@ -46,48 +33,6 @@ class RunInline(ReadOnlyMixin, Rows):
     model = models.Run
     fields = ("kind", "state", "automatic", "started_by", "started_at", "ended_at", "reason")
     show_change_link = True
-
-
-class FreezeForm(FreezeBase):
-    """A freeze that could be meant."""
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse a span that ends before it begins."""
-        values = super().clean() or {}
-        if values.get("starts_at") and values.get("ends_at") and values["ends_at"] < values["starts_at"]:
-            raise ValidationError("This freeze ends before it begins.")
-        return values
-
-
-@admin.register(models.Freeze)
-class FreezeAdmin(ReadOnlyMixin, Table):
-    """Spans in which nothing is started. One that is wrong is ended, not removed: it kept somebody waiting."""
-
-    form = FreezeForm
-    list_display = ("component", "environment", "starts_at", "ends_at", "reason", "by")
-    list_filter = ("component", "environment")
-    list_select_related = ("component", "environment", "by")
-    search_fields = ("reason",)
-    date_hierarchy = "starts_at"
-    fields = ("component", "environment", "starts_at", "ends_at", "reason")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let admins freeze."""
-        return access.ADMIN in access.groups_of(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let admins correct or end a freeze."""
-        return access.ADMIN in access.groups_of(request)
-
-    def save_model(self, request: HttpRequest, obj: models.Freeze, form: FreezeForm, change: bool) -> None:
-        """Save under the name of the one who asks, and tell the audit."""
-        obj.by = request.user  # type: ignore[assignment]  # the access table lets nobody in who is not signed in
-        super().save_model(request, obj, form, change)
-        place = obj.environment.name if obj.environment else ""
-        about = Subject(kind="freeze", id=str(obj.pk), label=str(obj), component=obj.component.name, environment=place)
-        data = {"from": audit.stamp(obj.starts_at), "to": audit.stamp(obj.ends_at)}
-        action = "freeze.changed" if change else "freeze.added"
-        audit.append(action=action, by=actor_of(request), subject=about, why=obj.reason, data=data, now=timezone.now())
 
 
 @admin.register(models.Rollout)
@@ -150,7 +95,7 @@ class EffectAdmin(ReadOnlyMixin, Table):
 class BackupAdmin(ReadOnlyMixin, Table):
     """Backups and undo copies."""
 
-    list_display = ("__str__", "target", "kind", "release_version", "size", "sha256", "verified_at", "rehearsed_at")
+    list_display = ("__str__", "target", "kind", "release_version", "size", "sha256", "verified_at", "removed_at")
     list_filter = ("kind", "target__component", "target__environment")
     list_select_related = ("target__component", "target__environment")
     search_fields = ("path", "sha256", "release_version")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from monitoring import lookups
 from rollout import access
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -37,3 +38,7 @@ class ReadOnlyMixin:
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody removes a row by hand."""
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Let an address filter by what the list shows as a filter, and by nothing else."""
+        return lookups.is_allowed(lookup, getattr(self, "list_filter", ()), getattr(self, "date_hierarchy", None))

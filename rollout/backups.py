@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from approvals.ledger import Refused
 from monitoring import audit
 from monitoring.audit import Actor
-from rollout import commands, runner, transitions
+from rollout import commands, missing, runner, transitions
 from rollout.archive import reader
 from rollout.intent import OUTPUT, Intent, Outcome
 from rollout.models import Backup, Run, Target
@@ -54,7 +53,7 @@ def take(target: Target, *, by: Actor, now: datetime, say: Callable[[str], None]
 
 def register(target: Target, facts: Mapping[str, Any], *, by: Actor, now: datetime, run: Run | None = None) -> Backup:
     """Keep what a backup step told of a verified archive as a row."""
-    with transaction.atomic():
+    with audit.turn():
         backup = Backup.objects.create(
             target=target,
             run=run,
@@ -107,9 +106,11 @@ def examine(target: Target, path: Path, *, now: datetime) -> Backup:
 
 
 def adopt(backup: Backup, *, by: Actor, now: datetime) -> Backup:
-    """Save the row of an examined backup that was not registered yet."""
+    """Save the row of an examined backup that was not registered yet; one whose file was put back is whole again."""
+    if backup.removed_at is not None:
+        missing.set_found(backup, "", now=now)
     if backup.pk is None:
-        with transaction.atomic():
+        with audit.turn():
             backup.save()
             data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size}
             audit.append(
@@ -126,7 +127,8 @@ def _await(folder: Path, target: Target, say: Callable[[str], None]) -> Outcome:
         ended = runner.read_exit(folder)
         shown = _pass_on(folder / OUTPUT, shown, say)
         if ended is not None:
-            broken = Outcome(result="errored", sentence=f"the backup step ended with exit code {ended.get('code')}")
+            how = "was ended for a rollback" if ended.get("cancelled") else f"ended with exit code {ended.get('code')}"
+            broken = Outcome(result="errored", sentence=f"the backup step {how}")
             return Outcome.read(folder) or broken
         if not held:
             return Outcome(result="errored", sentence="the runner of the backup step was lost")

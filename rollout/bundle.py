@@ -1,171 +1,162 @@
-"""The auditor's zip for one rollout: what was asked, signed, done, measured and told, with the means to check it."""
+"""The auditor's zip for one rollout or a period: what was asked, signed, done, measured, told, and how to check it."""
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from approvals.models import Decision
-from monitoring import audit_export, storage, verify, watch_data
-from monitoring.models import AuditEntry, Incident, Notice
-from rollout import commands, evidence, states, transitions
-from rollout.api import shapes
-from rollout.models import Rollout, Step
+from django.db.models import QuerySet
 
-README = """Guarded Rollout: bundle of rollout {pk}, {rollout}, made {now:%Y-%m-%d %H:%M:%S} UTC. State: {state}.
+from monitoring import audit, audit_pieces, redact, verify
+from monitoring.models import Attachment
+from monitoring.snapshot import snapshot
+from rollout import bundle_files, bundle_rows, bundle_spans
+from rollout.models import Rollout
+from rollout.population import Period
 
-Check it without this product (python3 and sha256sum are enough):
-  sha256sum -c SHA256SUMS                         every file of this bundle
-  python3 verify.py audit.jsonl                   the whole audit chain, from entry 1 to its head
-  sha256sum manifest.json                         must be {digest}: what each decision in decisions.json binds
+VERSION = 2
+CHUNK = 100
+README = """Guarded Rollout: bundle of {title}, made {now:%Y-%m-%d %H:%M:%S} UTC.
 
-manifest.json   the exact bytes that were signed          decisions.json  every decision, counted or not
-audit.jsonl     the whole chain, because a part of a chain proves nothing      about.jsonl  only the entries about this
-rollout.json    the rollout with its runs and steps       artifacts/      the evidence, by kind
-samples/        what the watch measured                   steps/          what each step printed
-notices.json    what was told, and each attempt           incidents.json  incidents with their timelines
-Backups are not inside: they hold production data. Their sha256 stands in the manifest and in rollout.json.
+Check it without this product; Python 3.11, which may be that of another computer, is enough:
+  python3 -I verify.py                     everything below; it says what it could not establish, and why
+  python3 -I verify.py --head 1204:9f31…   the same against a number and a hash from the footer of any notice
+  sha256sum -c SHA256SUMS                  every file of this bundle
+
+bundle.json      what this bundle is of
+decisions.json   every decision, counted or not, with the assertion of the passkey that signed it, where there is one
+manifests/       the exact bytes that were signed, named by their sha256: the digest of the decisions
+artifacts.json   every file of evidence: its sha256, and who brought it
+audit.jsonl      entries of the audit with the personal data that stands outside of the chain, and their checkpoints
+notices.json     what was told, and each attempt
+incidents.json   incidents with their timelines
+rollouts/N/      rollout.json (runs, steps, break-glass), samples/ (what watches measured), steps/ (what was printed)
+artifacts/, attachments/   the files themselves, where they were asked for
+
+audit.jsonl is made of pieces, each without a gap and up to a signed checkpoint. The chain binds what lies between, so
+it tells of other components, too: hand this on with care. How all of it is made up: docs/audit-format.md.
+Backups are not inside: they hold production data. Their sha256 stands in artifacts.json and in the manifests.
 """
 
 
-def write(rollout: Rollout, path: Path, *, now: datetime) -> int:
-    """Write the bundle of a rollout to a new file and return how many files it holds; raise FileExistsError."""
-    sums: list[str] = []
-    with path.open("xb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
-        path.chmod(0o600)
-        for name, data in _texts(rollout, now):
-            bundle.writestr(name, data)
-            sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}")
-        for name, source in _files(rollout):
-            bundle.write(source, name)
-            sums.append(f"{storage.sha256_of(source)}  {name}")
-        bundle.writestr("SHA256SUMS", "\n".join(sums) + "\n")
-    return len(sums)
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which rollouts a bundle is of, and whether the files of evidence are inside."""
+
+    title: str
+    name: str
+    rollouts: QuerySet[Rollout]
+    period: Period | None = None
+    with_files: bool = True
+
+    def keys(self) -> QuerySet[Any]:
+        """Return the numbers of the rollouts as text."""
+        return bundle_spans.texts(self.rollouts)
 
 
-def _texts(rollout: Rollout, now: datetime) -> Iterator[tuple[str, bytes]]:
-    words = {"pk": rollout.pk, "rollout": rollout, "now": now, "state": states.label(rollout.state)}
-    yield "README.txt", README.format(**words, digest=rollout.digest or "(nothing was frozen)").encode()
-    if rollout.manifest:
-        yield "manifest.json", rollout.manifest.encode()
-    yield "verify.py", Path(verify.__file__).read_bytes()
-    yield "audit.jsonl", "".join(audit_export.jsonl()).encode()
-    yield "about.jsonl", "".join(audit_export.jsonl(_entries(rollout))).encode()
-    yield "rollout.json", _json({**shapes.rollout(rollout), "backups": _backups(rollout), "runs": _runs(rollout)})
-    yield "decisions.json", _json(_decisions(rollout))
-    yield "notices.json", _json(_notices(rollout))
-    yield "incidents.json", _json(_incidents(rollout))
-    for run in rollout.runs.filter(watch__isnull=False).select_related("watch"):
-        if run.watch is not None:
-            yield f"samples/run-{run.pk}.json", _json(watch_data.series(run.watch))
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """How many files, and rollouts, a bundle holds, and the sha256 of its SHA256SUMS."""
+
+    files: int
+    rollouts: int
+    sums: str
 
 
-def _files(rollout: Rollout) -> Iterator[tuple[str, Path]]:
-    own = rollout.release.artifacts.filter(rollout=None, created_at__lte=rollout.ended_at or rollout.created_at)
-    now_there = rollout.release.artifacts.filter(rollout=None, replaced_at=None)
-    for artifact in (own | now_there | rollout.artifacts.all()).distinct():
-        if evidence.path_of(artifact).exists():
-            yield f"artifacts/{artifact.kind}/{artifact.pk}-{artifact.name}", evidence.path_of(artifact)
-    for step in Step.objects.filter(run__rollout=rollout, attempt__gt=0).order_by("run_id", "number"):
-        output = commands.folder_of(step) / "output.log"
-        if output.exists():
-            yield f"steps/run-{step.run_id}/{step.number:02d}-{step.kind}.log", output
+class Sink:
+    """Takes the files of a bundle piece by piece, and keeps their sha256s."""
+
+    def __init__(self, bundle: zipfile.ZipFile, now: datetime) -> None:
+        self.bundle, self.moment, self.sums = bundle, now.astimezone(UTC).timetuple()[:6], dict[str, str]()
+
+    def add(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write one file."""
+        about, digest = zipfile.ZipInfo(name, self.moment), hashlib.sha256()
+        about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+        with self.bundle.open(about, "w", force_zip64=True) as out:
+            for piece in pieces:
+                digest.update(piece)
+                out.write(piece)
+        self.sums[name] = digest.hexdigest()
 
 
-def _entries(rollout: Rollout) -> Any:
-    """Return the audit entries about a rollout, its runs and its steps."""
-    runs = [str(pk) for pk in rollout.runs.values_list("pk", flat=True)]
-    steps = [str(pk) for pk in Step.objects.filter(run__rollout=rollout).values_list("pk", flat=True)]
-    entries = AuditEntry.objects
-    return (
-        entries.filter(subject_kind="rollout", subject_id=str(rollout.pk))
-        | entries.filter(subject_kind="run", subject_id__in=runs)
-        | entries.filter(subject_kind="step", subject_id__in=steps)
-        | entries.filter(subject_kind="release", subject_id=str(rollout.release_id))
-    )
+def of_rollout(rollout: Rollout) -> Scope:
+    """Return the scope of one rollout, with the files of its evidence."""
+    name = f"rollout-{rollout.pk}-{rollout.target.component.name}-{rollout.release.version}.zip"
+    rows = Rollout.objects.filter(pk=rollout.pk)
+    return Scope(title=f"rollout {rollout.pk}, {rollout}", name=name, rollouts=rows)
 
 
-def _runs(rollout: Rollout) -> list[dict[str, Any]]:
-    return [shapes.run(run) for run in rollout.runs.select_related("watch").prefetch_related("steps")]
+def of_period(period: Period, *, with_files: bool = False) -> Scope:
+    """Return the scope of all rollouts of a period; the files of their evidence are only listed, unless asked for."""
+    first, last = f"{period.since:%Y%m%d}", f"{bundle_rows.last_day(period):%Y%m%d}"
+    place = "".join(f"-{part}" for part in (period.component, period.environment) if part)
+    title = f"the rollouts {period.basis} from {first} to {last}{place.replace('-', ' ', 1)}"
+    name = f"bundle-{period.basis}-{first}-{last}{place}.zip"
+    return Scope(title=title, name=name, rollouts=period.rollouts(), period=period, with_files=with_files)
 
 
-def _backups(rollout: Rollout) -> list[dict[str, Any]]:
-    found = {one.pk: one for run in rollout.runs.all() for one in run.backups.all()}
-    return [
-        {"name": str(one), "sha256": one.sha256, "size": one.size, "release": one.release_version, "kind": one.kind}
-        for one in found.values()
-    ]
+def write(scope: Scope, out: IO[bytes], *, now: datetime) -> Written:
+    """Write a bundle into an open file, all of one moment and a piece at a time, and return what it holds."""
+    with snapshot(), zipfile.ZipFile(out, "w") as bundle:
+        sink, numbers = Sink(bundle, now), list(scope.rollouts.values_list("pk", flat=True))
+        for name, pieces in _files(scope, numbers, sink.sums, now):
+            sink.add(name, pieces)
+        sums = "".join(f"{digest}  {name}\n" for name, digest in sink.sums.items())
+        sink.add("SHA256SUMS", [sums.encode()])
+    return Written(files=len(sink.sums), rollouts=len(numbers), sums=hashlib.sha256(sums.encode()).hexdigest())
 
 
-def _decisions(rollout: Rollout) -> list[dict[str, Any]]:
-    """Return every decision over any manifest that this rollout ever had."""
-    subject = transitions.subject_of(rollout)
-    decisions = Decision.objects.filter(sign_off__subject_kind=subject.kind, sign_off__subject_id=subject.id)
-    return [
-        {
-            "sign_off": one.sign_off_id,
-            "state_of_sign_off": one.sign_off.state,
-            "seq": one.seq,
-            "name": one.printed_name,
-            "duty": one.duty,
-            "kind": one.kind,
-            "digest": one.digest,
-            "meaning": one.meaning,
-            "reason": one.reason,
-            "method": one.method,
-            "authenticated_at": shapes.moment(one.authenticated_at),
-            "at": shapes.moment(one.at),
-        }
-        for one in decisions.select_related("sign_off").order_by("sign_off_id", "seq")
-    ]
+def _files(
+    scope: Scope, numbers: list[int], inside: Mapping[str, str], now: datetime
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    rollouts, keys, period = scope.rollouts, scope.keys(), scope.period
+    pieces = audit_pieces.joined(bundle_spans.needed(rollouts, keys, period))
+    incidents = bundle_rows.incident_rows(keys, rollouts, period)
+    yield "README.txt", [README.format(title=scope.title, now=now).encode()]
+    yield "verify.py", [Path(verify.__file__).read_bytes()]
+    yield "bundle.json", [_json(_about(scope, numbers, pieces, now))]
+    yield "audit.jsonl", (line.encode() for line in audit_pieces.jsonl(pieces))
+    yield "decisions.json", _array(bundle_rows.decisions(keys))
+    yield from ((f"manifests/{digest}.json", [text.encode()]) for digest, text in bundle_rows.manifests(rollouts))
+    if scope.with_files:
+        attachments = Attachment.objects.filter(incident__in=incidents.order_by().values("pk"))
+        yield from bundle_files.evidence_of(bundle_files.artifacts_of(rollouts), attachments)
+    yield "artifacts.json", _array(bundle_rows.artifacts(rollouts, inside=inside))
+    # no hash covers what follows: a secret that nobody took out of it before is taken out now
+    yield "notices.json", redact.stream(_array(bundle_rows.notices(keys, period)))
+    yield "incidents.json", redact.stream(_array(bundle_rows.incidents(incidents)))
+    for rollout in Rollout.objects.with_places().filter(pk__in=rollouts.order_by()).iterator(chunk_size=CHUNK):
+        yield f"rollouts/{rollout.pk}/rollout.json", redact.stream([_json(bundle_rows.story(rollout))])
+        yield from bundle_files.of_rollout(rollout)
 
 
-def _notices(rollout: Rollout) -> list[dict[str, Any]]:
-    notices = Notice.objects.filter(subject_kind="rollout", subject_id=str(rollout.pk)).order_by("pk")
-    return [
-        {
-            "event": one.event,
-            "channel": one.channel,
-            "state": one.state,
-            "title": one.title,
-            "body": one.body,
-            "created_at": shapes.moment(one.created_at),
-            "attempts": [
-                {"at": shapes.moment(attempt.at), "ok": attempt.ok, "detail": attempt.detail}
-                for attempt in one.attempt_set.all()
-            ],
-        }
-        for one in notices.prefetch_related("attempt_set")
-    ]
+def _about(scope: Scope, numbers: list[int], pieces: list[audit_pieces.Span], now: datetime) -> dict[str, Any]:
+    seq, digest = audit.head()
+    return {
+        "version": VERSION,
+        "of": scope.title,
+        "rollouts": numbers,
+        "period": bundle_rows.told(scope.period) if scope.period else None,
+        "all_of": bundle_rows.all_of(scope.period),
+        "pieces": [list(piece) for piece in pieces],
+        "head": {"seq": seq, "hash": digest},
+        "made_at": audit.stamp(now),
+    }
 
 
-def _incidents(rollout: Rollout) -> list[dict[str, Any]]:
-    incidents = Incident.objects.filter(subject_kind="rollout", subject_id=str(rollout.pk)).order_by("pk")
-    return [
-        {
-            "id": one.pk,
-            "severity": one.severity,
-            "state": one.state,
-            "title": one.title,
-            "summary": one.summary,
-            "opened_at": shapes.moment(one.opened_at),
-            "closed_at": shapes.moment(one.closed_at),
-            "resolution": one.resolution,
-            "timeline": [
-                {"at": shapes.moment(entry.at), "by": entry.by_name, "text": entry.text} for entry in one.entries.all()
-            ],
-        }
-        for one in incidents.prefetch_related("entries")
-    ]
+def _array(rows: Iterable[Any]) -> Iterator[bytes]:
+    """Yield a JSON array, a row a line, so that neither side has to hold all of it."""
+    between = "[\n"
+    for row in rows:
+        yield (between + json.dumps(row, ensure_ascii=False)).encode()
+        between = ",\n"
+    yield b"\n]\n" if between == ",\n" else b"[]\n"
 
 
 def _json(document: object) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def default_name(rollout: Rollout) -> str:
-    """Return the name that a bundle gets when nobody gives one."""
-    return f"rollout-{rollout.pk}-{rollout.target.component.name}-{rollout.release.version}.zip"

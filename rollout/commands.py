@@ -8,16 +8,15 @@ from pathlib import Path
 from django.conf import settings
 
 from monitoring import storage
-from rollout import freezing
-from rollout.drivers import DRIVERS, Driver
+from rollout import ballast, freezing, runner
+from rollout.drivers import DRIVERS, Driver, fence
 from rollout.drivers.argv import PASSED_ON
-from rollout.intent import Intent
+from rollout.intent import INTENT, Intent
 from rollout.models import Backup, Run, Step, Target
 from rollout.target import TargetSpec
 
 HOME = settings.BASE_DIR
-# Between a claim and the start of the runner lie a few milliseconds; a worker that was killed there leaves a claim.
-START_GRACE_S = 5.0
+PROBE = "probe"
 
 
 def lock_path(target: Target) -> Path:
@@ -28,31 +27,59 @@ def lock_path(target: Target) -> Path:
 def folder_of(step: Step) -> Path:
     """Return the folder of a step's attempt, made when it is not there."""
     folder = Path(settings.GR_RUN_DIR) / "steps" / step.folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    storage.make_directory(folder)
     return folder
 
 
-def clear_next_folder(step: Step) -> None:
-    """Remove the folder of the attempt that comes next, which can be there only from another life of the database.
+def make_next_folder(step: Step) -> Path:
+    """Return an empty folder for the attempt that comes next.
 
-    Row numbers are given again after a restore; an old exit.json would be taken for the end of the new attempt.
+    One that is there already is from another life of the database: row numbers are given again after a restore, and
+    an old exit.json would be taken for the end of the new attempt.
     """
-    shutil.rmtree(Path(settings.GR_RUN_DIR) / "steps" / step.folder_of_attempt(step.attempt + 1), ignore_errors=True)
+    folder = Path(settings.GR_RUN_DIR) / "steps" / step.folder_of_attempt(step.attempt + 1)
+    if folder.exists():
+        shutil.rmtree(folder)
+    storage.make_directory(folder)
+    return folder
+
+
+def may_have_started(folder: Path) -> bool:
+    """Say whether an attempt's command may have been started: its runner says so, or the folder was lost.
+
+    The intent is made durable before the claim. A folder without one was on a disk that did not survive a restart.
+    """
+    return runner.was_started(folder) or not (folder / INTENT).exists()
+
+
+def probe_folders(step: Step) -> list[Path]:
+    """Return the folders of the probes that were sent after a step's attempt, the oldest first."""
+    folder = folder_of(step)
+    return sorted(folder.glob(f"{PROBE}[0-9]"))
 
 
 def argv_of(step: Step, folder: Path) -> list[str]:
-    """Return the command of one of our steps."""
-    return [sys.executable, "-m", f"rollout.steps.{step.kind}", str(folder)]
+    """Return the command of one of our steps, or of the probe that asks how it ended when `folder` is a probe's."""
+    kind = PROBE if folder.name.startswith(PROBE) else step.kind
+    return [sys.executable, "-m", f"rollout.steps.{kind}", str(folder)]
 
 
 def environment() -> dict[str, str]:
-    """Return the few variables that a step may inherit; no secret is among them."""
-    return {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+    """Return the few variables that a step may inherit, and where the reserves stand; no secret is among them."""
+    return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {runner.BALLAST: ballast.for_runner()}
 
 
 def driver_of(run: Run) -> Driver:
     """Return the driver that changes a run's target."""
     return DRIVERS[spec_of(run).driver]
+
+
+def seen_epoch(target: Target) -> int:
+    """Return the newest epoch that the target itself remembers, as this host sees it; 0 when it remembers none."""
+    try:
+        return fence.read(target.spec.root_path).epoch
+    except (OSError, ValueError):
+        return 0
 
 
 def intent_of(run: Run, step: Step) -> Intent:
@@ -72,10 +99,13 @@ def intent_of(run: Run, step: Step) -> Intent:
         scratch=str(Path(settings.GR_VAR) / "scratch"),
         archive=str(storage.path_of(settings.GR_ARTIFACTS, archive)) if archive else "",
         archive_sha256=archive,
+        evidence=evidence_of(run),
         backup=backup.path if backup else "",
         backup_sha256=backup.sha256 if backup else "",
         live_version=run.target.live_version,
         commit=rollout.release.commit,
+        run=f"run{run.pk}@{run.created_at.isoformat()}",
+        effect=step.effect,
     )
 
 
@@ -98,6 +128,18 @@ def archive_of(run: Run) -> str:
         return str(freezing.signed(run.rollout)["release"]["archive_sha256"])
     archive = run.rollout.release.archive
     return archive.sha256 if archive else ""
+
+
+def evidence_of(run: Run) -> list[dict[str, str]]:
+    """Return the files beside the archive that a deploy rests on, as they were signed."""
+    if run.kind != Run.Kind.DEPLOY:
+        return []
+    kept = [one for one in freezing.signed(run.rollout)["evidence"] if one["kind"] not in ("release_archive", "backup")]
+    folder = settings.GR_ARTIFACTS
+    return [
+        {"name": one["name"], "sha256": one["sha256"], "path": str(storage.path_of(folder, one["sha256"]))}
+        for one in kept
+    ]
 
 
 def backup_of(run: Run) -> Backup | None:

@@ -12,6 +12,7 @@ from typing import Any
 from approvals.rules import Policy, PolicyError
 from monitoring import gates
 from monitoring.gates import GateProfile, ProfileError
+from monitoring.gates_values import LOOK_MAX_S
 from monitoring.routes import SEVERITIES, Route
 from rollout.component_target import place, read_commands, read_target, read_vars
 from rollout.config_reader import ComponentError, Table
@@ -20,6 +21,7 @@ from rollout.target import TargetSpec
 __all__ = ["Component", "ComponentError", "Environment", "parse", "sha256_of"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 UPLOADS = ("release_archive", "premerge_artifacts", "monitor_logs")
 LINKS = ("ci_ubuntu", "ci_macos", "ci_windows", "ci_premerge")
 FROM_RUNS = (
@@ -33,16 +35,22 @@ FROM_RUNS = (
 )
 EVIDENCE = (*UPLOADS, *LINKS, *FROM_RUNS, "branch_protection")
 DEFAULT_EVIDENCE = ("release_archive", "premerge_artifacts", *LINKS, *FROM_RUNS)
+# So many days backups are kept where the environment does not say; anywhere else 3.
+KEEP_DAYS = {"production": 30, "staging": 7}
 CHANNELS = ("console", "file", "slack", "teams", "discord", "email", "webhook")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where the component runs: its target, its gates, and how long its backups are kept (days)."""
+    """Where the component runs: its target, its gates, how long its backups are kept (days), whose worker acts there.
+
+    `runs_on` is the GR_HOST_ID of that worker; it is no part of the target, which is what people sign.
+    """
 
     target: TargetSpec
     profile: GateProfile
     backup_keep_days: int
+    runs_on: str
 
     @property
     def name(self) -> str:
@@ -169,8 +177,11 @@ def _environments(
         environment = Environment(
             target=target,
             profile=_profile(entry, gates_data, commands),
-            backup_keep_days=entry.whole("backup_keep_days", default=30, low=1, high=3650),
+            backup_keep_days=entry.whole("backup_keep_days", default=KEEP_DAYS.get(name, 3), low=1, high=3650),
+            runs_on=entry.text("runs_on", default="local"),
         )
+        if not HOST.fullmatch(environment.runs_on):
+            raise ComponentError(f"environments.{name}.runs_on", "the GR_HOST_ID of a host", environment.runs_on)
         entry.close()
         found.append(environment)
     if not found:
@@ -181,9 +192,14 @@ def _environments(
 def _profile(entry: Table, gates_data: dict[str, Any], commands: dict[str, tuple[str, ...]]) -> GateProfile:
     profile = entry.text("gates")
     try:
-        return gates.bind(gates.from_config(gates_data, profile), commands)
+        bound = gates.bind(gates.from_config(gates_data, profile), commands)
     except ProfileError as error:
         raise ComponentError(f"{entry.name}.gates ({profile})", f"a valid gate profile: {error}")
+    for source in bound.sources:
+        if source.timeout_s > LOOK_MAX_S:
+            where = f"{entry.name}.gates ({profile}): sources.{source.name}.timeout_s"
+            raise ComponentError(where, f"at most {LOOK_MAX_S} seconds, found {source.timeout_s}")
+    return bound
 
 
 def _policy(data: Any, requires_golden: bool) -> Policy:

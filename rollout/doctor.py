@@ -3,10 +3,8 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -14,26 +12,15 @@ from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from monitoring import notices
-from rollout import access, heartbeat, nudge
+from monitoring import anchors, checkpoints, notices
+from rollout import access, ballast, doctor_hosts, places, readiness
 from rollout.config_reader import ComponentError
 from rollout.drivers import DRIVERS
+from rollout.finding import Finding, Level
 from rollout.models import Component, Target
 
-Level = Literal["ok", "warn", "bad"]
-BEATS = {"pulse": 15.0, "worker": 120.0}  # seconds without a sign of life that are still well
-QUEUE_WAIT_S = 60.0
 LOW_DISK_BYTES = 1024**3
 ADMINS_WANTED = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at; `advice` says what to do, and is empty when all is well."""
-
-    level: Level
-    what: str
-    advice: str = ""
 
 
 def examine(*, now: datetime) -> Iterator[Finding]:
@@ -43,8 +30,9 @@ def examine(*, now: datetime) -> Iterator[Finding]:
         if finding.level == "bad":
             return  # nothing else can be asked of a database that does not answer or has no tables
     yield from _system_checks()
-    yield from _processes()
+    yield from doctor_hosts.findings()
     yield from _disk()
+    yield from _audit(now)
     yield from _people()
     yield from _components()
     yield from _channels()
@@ -75,30 +63,34 @@ def _system_checks() -> Iterator[Finding]:
         yield Finding(level="ok", what="settings, PRAGMAs, directories and guard triggers are as they should be")
 
 
-def _processes() -> Iterator[Finding]:
-    for name, limit_s in BEATS.items():
-        age = heartbeat.age_s(name)
-        if age is None:
-            yield Finding(level="warn", what=f"{name} never gave a sign of life", advice=f"start manage.py {name}")
-        elif age > limit_s:
-            yield Finding(level="bad", what=f"{name} is silent for {age:.0f} s", advice=f"start manage.py {name} again")
-        else:
-            yield Finding(level="ok", what=f"{name} gave a sign of life {age:.0f} s ago")
-    waits = nudge.oldest_s()
-    if waits > QUEUE_WAIT_S:
-        yield Finding(level="bad", what=f"a task waits for {waits:.0f} s", advice="start manage.py worker, or another")
-
-
 def _disk() -> Iterator[Finding]:
-    for name in ("GR_VAR", "GR_BACKUPS"):
+    for name in readiness.PLACES:
         place = Path(getattr(settings, name))
-        nearest = next(one for one in (place, *place.parents) if one.exists())
-        free = shutil.disk_usage(nearest).free
+        free = readiness.free_bytes(place)
         what = f"{free // 1024**2} MiB are free for {name} ({place})"
         if free < LOW_DISK_BYTES:
             yield Finding(level="bad", what=what, advice="make room, or move it to a larger disk")
         else:
             yield Finding(level="ok", what=what)
+    for what, place in places.unwritable().items():
+        yield Finding(level="bad", what=f"{what} cannot be written ({place})", advice=places.DO)
+    if ballast.refusal():
+        yield Finding(level="bad", what="the reserve for a full disk is used up", advice=ballast.refusal())
+    elif ballast.stands():
+        yield Finding(level="ok", what="64 MiB are in reserve, for outcomes on a full disk")
+
+
+def _audit(now: datetime) -> Iterator[Finding]:
+    why = anchors.refusal()
+    if why:
+        what, _, advice = why.partition(". ")
+        yield Finding(level="bad", what=what, advice=advice)
+    else:
+        yield Finding(level="ok", what=f"the audit holds what {anchors.path()} knows of it")
+    late = checkpoints.unsigned(now=now)
+    if late:
+        advice = "look into the log of pulse, which signs: is its key in place?"
+        yield Finding(level="bad", what=late, advice=advice)
 
 
 def _people() -> Iterator[Finding]:
@@ -123,6 +115,10 @@ def _target(target: Target) -> Iterator[Finding]:
     except ComponentError as error:
         yield Finding(level="bad", what=f"{target}: {error}", advice="correct component.toml and load it again")
         return
+    if target.host_id != settings.GR_HOST_ID:
+        yield Finding(level="ok", what=f"{target} runs on host {target.host_id}; only a doctor there can look at it")
+        return
+    yield from doctor_hosts.fence(target)
     live = DRIVERS[spec.driver].live(spec)
     if not live or not (spec.root_path / live).is_dir():
         advice = f"make {spec.root}/current a link to the live release directory"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from approvals import ledger
 from approvals.ledger import Refused
@@ -16,12 +16,12 @@ from monitoring import audit, gates
 from monitoring.audit import Actor
 from monitoring.gates import ProfileError
 from rollout import access, evidence, freezing, permits, states, transitions
+from rollout import commits as commit_list
 from rollout.models import Component, Release, Rollout, Target
 from rollout.states import RolloutState as R
 
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-COMMIT_KEYS = ("sha", "author", "email", "subject")
 
 
 def create_release(
@@ -43,15 +43,16 @@ def create_release(
         raise Refused(f"{version[:80]!r} is no version: letters, digits and . + _ - are accepted, at most 60.")
     if not COMMIT.fullmatch(commit):
         raise Refused("A commit is given as its 40 lower-case hexadecimal digits.")
+    listed = commit_list.rows(commits)
     try:
-        with transaction.atomic():
+        with audit.turn():
             release = Release.objects.create(
                 component=component,
                 version=version,
                 commit=commit,
                 branch=branch,
                 pull_request=pull_request,
-                commits=[{key: str(one.get(key, ""))[:300] for key in COMMIT_KEYS} for one in commits],
+                commits=listed,
                 notes=notes,
                 created_by=user,
                 created_via=by.via,
@@ -75,7 +76,7 @@ def create_rollout(release: Release, target: Target, *, reason: str, user: User,
         raise Refused("Say why this change is made, in a sentence: approvers and auditors read it.")
     if target.live_version == release.version:
         raise Refused(f"{target} runs {release.version} already.")
-    with transaction.atomic():
+    with audit.turn():
         rollout = Rollout.objects.create(
             release=release,
             target=target,
@@ -107,7 +108,7 @@ def tune(
         gates.tune(profile, changes)
     except ProfileError as error:
         raise Refused(f"This tuning is not allowed: {error}")
-    with transaction.atomic():
+    with audit.turn():
         held = Rollout.objects.select_for_update().get(pk=rollout.pk)
         if (held.version, held.state) != (rollout.version, rollout.state):
             raise Refused("Somebody changed this rollout meanwhile; load the page again.")
@@ -160,7 +161,21 @@ def _supersede(older: Rollout, newer: Rollout, *, by: Actor, now: datetime) -> N
     why = f"superseded by rollout {newer.pk} ({newer.release.version})"
     if older.sign_off is not None:
         ledger.supersede(older.sign_off, why=why, by=by, now=now)
-    transitions.move(older, R.SUPERSEDED, by=by, now=now, why=why, state_why=why, superseded_by=newer, ended_at=now)
+    data = {"superseded_by": newer.pk}
+    transitions.move(
+        older, R.SUPERSEDED, by=by, now=now, why=why, data=data, state_why=why, superseded_by=newer, ended_at=now
+    )
+    transitions.tell(
+        older,
+        "rollout_superseded",
+        "info",
+        why=why,
+        by=by,
+        now=now,
+        key=f"{older.pk}-{older.version}",
+        newer=str(newer),
+        newer_url=transitions.url_of(newer),
+    )
 
 
 def require_owner(user: User, component: Component) -> None:

@@ -5,12 +5,14 @@ Harmless beside live workers: every claim is a compare-and-swap, whoever comes s
 
 import time
 from collections.abc import Callable
+from functools import partial
 
+from django.conf import settings
 from django.utils import timezone
 
 from monitoring import notices, watcher
 from monitoring.models import Poll
-from rollout import engine, heartbeat, states
+from rollout import ballast, engine, heartbeat, hosts, states
 from rollout.models import Run
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -27,9 +29,11 @@ def drive(run: Run, say: Say, *, sleep: Callable[[float], None] = time.sleep) ->
     Ends early only when a person has to decide and somebody else goes on observing. Prints steps and polls by `say`.
     """
     teller = _Teller(say)
+    if run.host_id != settings.GR_HOST_ID:
+        say(f"this target stands on host {run.host_id}: its workers act, and this command only follows them")
     while True:
-        engine.advance(run.pk)
-        watcher.observe_due(timezone.now())
+        ballast.rescued(partial(engine.advance, run.pk))
+        watcher.observe_due(timezone.now(), leave=hosts.watches_elsewhere())
         run = Run.objects.select_related("rollout", "watch").get(pk=run.pk)
         if run.kind != Run.Kind.ROLLBACK or run.state in states.RUN_FINAL:
             notices.deliver_due(timezone.now())  # a channel that hangs must not slow down a rollback
@@ -45,9 +49,8 @@ def drive(run: Run, say: Say, *, sleep: Callable[[float], None] = time.sleep) ->
 
 
 def others_alive() -> bool:
-    """Say whether the product itself is up and would take a run on without us."""
-    age = heartbeat.age_s("pulse")
-    return age is not None and age < ALIVE_S
+    """Say whether the product itself is up, on any host, and goes on observing without us."""
+    return min(heartbeat.ages("pulse").values(), default=ALIVE_S) < ALIVE_S
 
 
 class _Teller:

@@ -1,24 +1,28 @@
 """How runs end: finished, failed, aborted, refused, unknown; each one transaction with all that follows from it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from approvals import ledger
-from monitoring import incidents, watcher
+from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
-from monitoring.models import Incident
-from rollout import actions, backups, commands, drafting, evidence, freezing, nudge, opening, runner, transitions
+from monitoring.storage import Stored
+from rollout import actions, aftermath, backups, commands, drafting, evidence, freezing, nudge, opening, transitions
 from rollout.intent import Outcome
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
-from rollout.transitions import move
+from rollout.transitions import hold, move
 
 
-def keep_facts(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
+def store_files(step: Step, outcome: Outcome) -> dict[str, Stored]:
+    """Make the files that a step left durable, by kind of evidence, before the transaction of `keep_facts`."""
+    return {kind: evidence.store(commands.folder_of(step) / name) for kind, name in outcome.evidence.items()}
+
+
+def keep_facts(run: Run, step: Step, outcome: Outcome, files: Mapping[str, Stored], *, now: datetime) -> None:
     """Turn what a step found into rows: backups, evidence, the version that is live."""
     facts = outcome.facts
     if step.kind == "backup" and facts.get("path") != "":  # empty: no undo copy could be kept
@@ -29,13 +33,14 @@ def keep_facts(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None
     if step.kind in ("switch", "start"):
         Target.objects.filter(pk=run.target_id).update(live_version=facts["live_version"])
     for kind, name in outcome.evidence.items():
-        evidence.keep_from_run(run, kind=kind, path=commands.folder_of(step) / name, now=now)
+        path = commands.folder_of(step) / name
+        evidence.keep_from_run(run, kind=kind, path=path, stored=files[kind], now=now)
 
 
 def finished(run: Run, *, now: datetime) -> None:
     """End a run whose last step succeeded, and move its rollout on."""
     ends = {Run.Kind.VALIDATE: _validated, Run.Kind.DEPLOY: _deployed, Run.Kind.ROLLBACK: _rolled_back}
-    with transaction.atomic():
+    with audit.turn():
         move(run, N.SUCCEEDED, by=SYSTEM, now=now, ended_at=now)
         ends[Run.Kind(run.kind)](run, now)
 
@@ -43,10 +48,12 @@ def finished(run: Run, *, now: datetime) -> None:
 def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
     """End a run whose step said no or broke; roll back when something may have been changed."""
     why = f"{step.title}: {outcome.sentence}"
-    with transaction.atomic():
+    with audit.turn():
+        hold(run)
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.FAILED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
-        step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=f"failed: {outcome.sentence}"[:300])
+        journal = step.effects.filter(attempt=step.attempt, observed_at=None)
+        journal.update(observed_at=now, observed=f"failed: {outcome.sentence}"[:300])
         transitions.tell(
             run, "step_failed", "warning", why=why, by=SYSTEM, now=now, key=f"step-{step.pk}-{step.attempt}"
         )
@@ -56,7 +63,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
             _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         elif run.kind == Run.Kind.DEPLOY:
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
-            _attach_output(run, step, now=now)
+            aftermath.attach_output(run, step, now=now)
         else:
             _rollback_failed(run, step, why=why, now=now)
 
@@ -64,9 +71,10 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
 def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     rollout = run.rollout
-    changed = opening.has_effects(rollout)
-    severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
-    with transaction.atomic():
+    with audit.turn():
+        hold(run)  # so does whoever claims a step: from here on no first effect can come to be
+        changed = opening.has_effects(rollout)
+        severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
         incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
         Run.objects.filter(pk=run.pk).update(incident=incident)
         run.incident = incident
@@ -84,7 +92,8 @@ def aborted(run: Run, *, now: datetime) -> None:
     """Do what an abort asked for: end the run, and roll back when something may have been changed."""
     why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM
     rollout = run.rollout
-    with transaction.atomic():
+    with audit.turn():
+        hold(run)
         if run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif opening.has_effects(rollout):
@@ -101,18 +110,61 @@ def aborted(run: Run, *, now: datetime) -> None:
 
 def refused(run: Run, *, why: str, now: datetime) -> None:
     """End a queued run whose consent no longer holds; the rollout is a draft again and can be submitted again."""
-    with transaction.atomic():
+    with audit.turn():
         opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
         freezing.void(run.rollout, why=why, by=SYSTEM, now=now)
 
 
 def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
     """Park a run whose step may or may not have changed something; a person has to look."""
-    with transaction.atomic():
+    with audit.turn():
         move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
-        move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why)
+        # what the target said of an earlier step is no answer about this one
+        move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why, probe={}, probed_at=None)
         move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{step.title}: {why}")
-        _alarm(run, title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
+        aftermath.alarm(run, title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
+        nudge.probe(run.pk)
+
+
+def not_done(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """End a run of which a person said that its unknown step did not happen; what went before it is undone."""
+    if run.kind == Run.Kind.ROLLBACK:
+        _rollback_failed(run, step, why=why, now=now)
+    else:
+        deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
+
+
+def host_lost(run: Run, *, now: datetime) -> None:
+    """Stop a run whose host is gone: nothing else may touch its target, and nobody knows what was done there last.
+
+    What changed nothing has failed; what may have is parked, for a person; a watch goes on. It is never run again.
+    """
+    why = f"its host {run.host_id} was lost"
+    step = run.steps.filter(state=S.RUNNING).first() or run.steps.filter(state=S.PENDING).first()
+    if run.state != N.RUNNING:
+        return
+    if step is None:
+        finished(run, now=now)
+    elif step.kind == "watch":
+        _watched_alone(run, step, why=why, now=now)
+    elif step.effect or run.kind == Run.Kind.ROLLBACK or opening.has_effects(run.rollout):
+        unknown(run, step, why=why, now=now)
+    elif run.kind == Run.Kind.VALIDATE:
+        with audit.turn():
+            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+    else:
+        deploy_failed(run, why=why, title="Host lost before anything was changed", now=now)
+
+
+def _watched_alone(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """Say, once while the incident is open, that a watch goes on but nobody could act on its verdict."""
+    incident = run.incident
+    if incident is not None and incident.state != incident.State.CLOSED:
+        return
+    title = f"Host {run.host_id} lost during the watch"
+    words = f"{why}. {step.title}: until it is back nothing is observed, which extends the window, or rolled back."
+    with audit.turn():
+        aftermath.alarm(run, title=title, why=words, runbook="incident", now=now)
 
 
 def _cancelled(run: Run, *, why: str, now: datetime) -> None:
@@ -153,7 +205,7 @@ def _rolled_back(run: Run, now: datetime) -> None:
     rollout = run.rollout
     why = f"restored from {run.restores}, every file equal by sha256, 3 health checks and smoke tests OK"
     move(rollout, R.ROLLED_BACK, by=SYSTEM, now=now, why=why, ended_at=now)
-    _after_rollback(run, why=why, now=now)
+    aftermath.lock_after_rollback(run, why=why, now=now)
 
 
 def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
@@ -165,41 +217,13 @@ def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
         why = f"{why.rstrip('.')}. The service is stopped."
     opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
     move(run.rollout, to, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
-    _alarm(run, title="Rollback failed", why=why, runbook="rollback", now=now)
-    _attach_output(run, step, now=now)
-    _after_rollback(run, why=why, now=now)
+    aftermath.alarm(run, title="Rollback failed", why=why, runbook="rollback", now=now)
+    aftermath.attach_output(run, step, now=now)
+    aftermath.lock_after_rollback(run, why=why, now=now)
 
 
 def _is_done(run: Run, kind: str) -> bool:
     return run.steps.filter(kind=kind, state=S.SUCCEEDED).exists()
-
-
-def _alarm(run: Run, *, title: str, why: str, runbook: str, now: datetime) -> None:
-    """Raise the run's incident to P0, or open one when there is none, or when somebody closed it already."""
-    incident = run.incident
-    if incident is None or incident.state == Incident.State.CLOSED:
-        run.incident = opening.open_incident(run.rollout, "P0", title=title, why=why, runbook=runbook, now=now)
-        Run.objects.filter(pk=run.pk).update(incident=run.incident)
-    elif incident.severity != "P0":
-        incidents.change_severity(incident, severity="P0", why=f"{title}: {why}", by=SYSTEM, now=now)
-
-
-def _attach_output(run: Run, step: Step, *, now: datetime) -> None:
-    """Put what a failed step printed into the run's incident: whoever is called at night reads it there."""
-    output = commands.folder_of(step) / runner.OUTPUT
-    if run.incident is not None and output.exists() and output.stat().st_size:
-        incidents.attach(run.incident, name=f"{step.number}-{step.kind}-output.log", path=output, by=SYSTEM, now=now)
-
-
-def _after_rollback(run: Run, *, why: str, now: datetime) -> None:
-    """Lock the target with a written reason, and put the restore's log and proof into the incident."""
-    if run.incident is not None:
-        incidents.note(run.incident, text=f"Rollback run {run.pk} ended: {why}", by=SYSTEM, now=now)
-        for artifact in run.artifacts.filter(kind__in=["rollback-restore_log", "rollback-restore_proof"]):
-            incidents.attach(run.incident, name=artifact.name, path=evidence.path_of(artifact), by=SYSTEM, now=now)
-    if not Target.objects.filter(pk=run.target_id, locked=True).exists():
-        reason = f"rolled back from {run.rollout.release.version}: {run.reason}"
-        actions.set_lock(run.target, locked=True, why=reason, by=SYSTEM, now=now)
 
 
 def _back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> None:

@@ -3,39 +3,46 @@
 Called as often as anybody likes, by anybody, at the same time: the database is the truth, every claim is a
 compare-and-swap, and the command runs under a runner that holds the target's lock. One call does:
 1. a queued run begins when its target is free (the sign-off is asked once more, in that transaction);
-2. a running step whose command ended is recorded; one that was lost is recovered, or parked as UNKNOWN;
+2. a running step whose command ended is recorded; one that was lost is recovered, or parked as UNKNOWN (recovering);
 3. an abort that was asked for is done; otherwise the next step is claimed and its command started;
 4. a run without a next step is finished.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from approvals import ledger
+from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import actions, commands, endings, freezing, nudge, opening, runner, watching
-from rollout.intent import Outcome
-from rollout.models import Effect, Rollout, Run, Step
-from rollout.permits import TargetHeldError
+from rollout import actions, ballast, commands, endings, freezing, glass, opening, recovering, runner, watching
+from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
+from rollout.models import BreakGlass, Effect, Rollout, Run, Step
+from rollout.permits import TargetHeldError, require_clock, require_room
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
-from rollout.transitions import ConflictError, move
+from rollout.transitions import ConflictError, hold, move
 
-MAX_ATTEMPTS = 3
 # So long after its time-out (seconds) a command whose runner was lost may still hold the target's lock.
 OVERDUE_S = 60
+# So long after it (seconds) a runner that is still there has not ended its command as it should: it was stopped.
+STOPPED_S = 600
 
 
 def advance(run_id: int) -> None:
-    """Take a run as far as it goes now; losing a race to another caller is no error."""
+    """Take a run of this host as far as it goes now; losing a race to another caller is no error."""
     run = Run.objects.select_related("target__component", "target__environment", "rollout__release").get(pk=run_id)
     now = timezone.now()
+    if run.host_id != settings.GR_HOST_ID:
+        return  # its lock and its runner's files are on another machine
     try:
         if run.state == N.QUEUED and not _begin(run, now):
             return
@@ -56,12 +63,15 @@ def _go_on(run: Run, now: datetime) -> None:
     if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
         endings.aborted(run, now=now)
         return
-    if run.kind == Run.Kind.DEPLOY and not freezing.is_intact(run.rollout):
-        endings.deploy_failed(run, why="the manifest is not what was signed", title="Manifest changed", now=now)
+    if run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
+        endings.deploy_failed(run, why=why, title="Manifest changed", now=now)
         return
-    following = run.steps.filter(state=S.PENDING).first()
+    # asked in one query: a step that another worker claims meanwhile must not be missed by two
+    following = run.steps.filter(state__in=[S.PENDING, S.RUNNING]).first()
     if following is None:
         endings.finished(run, now=now)
+    elif following.state == S.RUNNING:
+        return  # claimed by another worker since we looked
     elif following.kind == "watch":
         watching.begin(run, following, now=now)
     else:
@@ -74,15 +84,18 @@ def _begin(run: Run, now: datetime) -> bool:
         endings.aborted(run, now=now)
         return False
     try:
-        with transaction.atomic():
+        require_room()
+        with audit.turn():
+            opening.say_why(run.rollout, "")
             if run.kind == Run.Kind.DEPLOY:
                 _ask_again(run.rollout, run, now)
             epoch = opening.next_epoch(run.target)
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
     except IntegrityError:
         return False  # another run, or an active rollout, holds the target: pulse asks again
-    except TargetHeldError:
-        return False  # locked or frozen after the click: it waits, and can be aborted
+    except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
+        opening.say_why(run.rollout, str(held))
+        return False
     except (actions.Refused, PermissionDenied) as refusal:
         endings.refused(run, why=str(refusal), now=now)
         return False
@@ -91,7 +104,8 @@ def _begin(run: Run, now: datetime) -> bool:
 
 def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
     """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
-    actions.require_free(run.target, now=now)
+    broken = BreakGlass.objects.filter(run=run).select_related("sign_off").first()
+    actions.require_free(run.target, now=now, emergency=broken is not None)
     starter = User.objects.get(pk=run.started_by_id or 0)
     actions.require(starter, run.target, {"deploy-operator", "ops"})
     changed = freezing.changed(rollout)
@@ -99,22 +113,30 @@ def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
         raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
     if rollout.sign_off is None:
         raise actions.Refused("there is no sign-off")
-    ledger.use(rollout.sign_off, by=opening.opener(run), now=now)
+    require_clock(rollout.sign_off, now=now)
+    if broken is not None:
+        glass.check(broken, now=now)
+    else:
+        ledger.use(rollout.sign_off, by=opening.opener(run), now=now)
     move(rollout, R.RUNNING, by=opening.opener(run), now=now, started_at=now)
 
 
 def _start(run: Run, step: Step, now: datetime) -> None:
-    """Take the target's lock, claim the step, write the intent, start the runner: in this order."""
+    """Take the target's lock, make the intent durable, claim the step, start the runner: in this order.
+
+    So a claim that was seen while the lock is free is nobody's any more, and a claim without an intent lost its disk.
+    """
     with runner.lock(commands.lock_path(run.target)) as lock:
         if not Step.objects.filter(pk=step.pk, state=S.PENDING, version=step.version).exists():
             return  # claimed meanwhile; whoever holds the lock is the only one who claims, so this cannot change now
-        commands.clear_next_folder(step)
-        with transaction.atomic():
+        folder = commands.make_next_folder(step)
+        runner.stamp(folder)
+        replace(commands.intent_of(run, step), token=folder.name).write(folder)
+        with audit.turn():
+            hold(run)  # who ends it looks for effects while he holds it
             move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
             if step.effect:
                 Effect.objects.create(step=step, attempt=step.attempt, what=step.title, intended_at=now)
-        folder = commands.folder_of(step)
-        commands.intent_of(run, step).write(folder)
         lock.start(
             folder,
             commands.argv_of(step, folder),
@@ -132,29 +154,50 @@ def _settle(run: Run, step: Step, now: datetime) -> bool:
     held = runner.is_held(commands.lock_path(run.target))  # asked first: exit.json is written before the unlock
     ended = runner.read_exit(folder)
     if ended is None and held:
-        _attend(run, step, folder, now)
+        _attend(run, step, now)
         return False
-    if ended is None:
-        _recover(run, step, started=runner.was_started(folder), now=now)
-        return False
+    if (ended is None or _was_killed(ended)) and not (folder / OUTCOME).exists():
+        started = commands.may_have_started(folder)
+        found = recovering.recover(run, step, started=started, now=now)
+        return found is not None and _record_success(run, step, found, now)
+    ended = ended or {"code": None}  # its runner was lost, but the command had said its last word, which stands
     outcome = _outcome_in(folder) or Outcome(result="errored", sentence=_how(ended))
-    if outcome.ok and ended["code"] == 0:
+    if outcome.ok and (ended["code"] in (0, None) or _was_killed(ended)):
         return _record_success(run, step, outcome, now)
-    if run.abort_requested and ended.get("cancelled"):
-        endings.aborted(run, now=now)
-    else:
-        endings.failed(run, step, outcome, now=now)
+    _record_failure(run, step, outcome, ended, now)
     return False
 
 
-def _attend(run: Run, step: Step, folder: Path, now: datetime) -> None:
+def _was_killed(ended: dict[str, Any]) -> bool:
+    """Say whether a command died of a signal that was not its runner's: without an outcome, nobody saw what it did."""
+    by_runner = ended.get("timed_out") or ended.get("cancelled") or ended.get("truncated")
+    return (ended.get("code") or 0) < 0 and not by_runner
+
+
+def _attend(run: Run, step: Step, now: datetime) -> None:
     """Pass an abort on to a running command; give up one that has no runner and is long past its time-out."""
-    if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
-        runner.cancel(folder)
-    overdue_s = (now - (step.started_at or now)).total_seconds() - step.timeout_s - OVERDUE_S
-    if overdue_s > 0 and not runner.is_alive(folder):
+    folder, timeout_s = recovering.at_work(step)
+    if run.abort_requested and run.kind != Run.Kind.ROLLBACK and folder == commands.folder_of(step):
+        runner.cancel(folder)  # not a probe: its answer says what the abort has to undo
+    overdue_s = runner.age_s(folder) - timeout_s - OVERDUE_S
+    if overdue_s > STOPPED_S or (overdue_s > 0 and not runner.is_alive(folder)):
+        runner.cancel(folder)  # a worker that was stopped between claim and start must not start it later
         why = "its runner was lost, and something still holds the target's lock long after its time-out"
-        _give_up(run, step, why, now)
+        recovering.give_up(run, step, why=why, now=now)
+
+
+def _record_failure(run: Run, step: Step, outcome: Outcome, ended: dict[str, Any], now: datetime) -> None:
+    """Record a step that said no, broke, was aborted, or found that the target has seen more than the database."""
+    if not runner.was_started(commands.folder_of(step)):
+        recovering.did_not_happen(step, "cancelled before it was started", now)
+    elif outcome.facts.get(UNTOUCHED):
+        recovering.did_not_happen(step, outcome.sentence, now)
+    if outcome.result == STALE:
+        endings.unknown(run, step, why=outcome.sentence, now=now)
+    elif run.abort_requested and ended.get("cancelled"):
+        endings.aborted(run, now=now)
+    else:
+        endings.failed(run, step, outcome, now=now)
 
 
 def _outcome_in(folder: Path) -> Outcome | None:
@@ -169,6 +212,8 @@ def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> bo
     try:
         _keep(run, step, outcome, now)
     except (KeyError, OSError, ValueError, actions.Refused) as error:
+        if ballast.is_full(error):
+            raise  # no fault of the step: it is recorded once there is room, first with the reserve's
         step.refresh_from_db()
         run.refresh_from_db()
         sentence = f"what it left cannot be kept: {type(error).__name__}: {error}"
@@ -178,38 +223,12 @@ def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> bo
 
 
 def _keep(run: Run, step: Step, outcome: Outcome, now: datetime) -> None:
-    with transaction.atomic():
+    files = endings.store_files(step, outcome)
+    with audit.turn():
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
         step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=outcome.sentence[:300])
-        endings.keep_facts(run, step, outcome, now=now)
-
-
-def _recover(run: Run, step: Step, *, started: bool, now: datetime) -> None:
-    """Decide about a step whose runner is gone without a word: ask again where that is safe, else park it.
-
-    Never started, or of a driver whose acts can be repeated: it becomes pending again, at most MAX_ATTEMPTS times.
-    """
-    if not started and (now - (step.started_at or now)).total_seconds() < commands.START_GRACE_S:
-        return  # another worker is between the claim and the start
-    repeatable = not started or not step.effect or commands.driver_of(run).recovery == "resumable"
-    if not repeatable:
-        _give_up(run, step, "its command was started and nobody saw how it ended", now)
-    elif step.attempt < MAX_ATTEMPTS:
-        why = "never started" if not started else "its runner was lost; what it does can be repeated"
-        move(step, S.PENDING, by=SYSTEM, now=now, why=why)
-        nudge.run(run.pk)
-    else:
-        sentence = f"it was tried {step.attempt} times, and its runner was lost each time"
-        endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
-
-
-def _give_up(run: Run, step: Step, why: str, now: datetime) -> None:
-    """Park a step that may have changed something; one that changes nothing has simply failed."""
-    if step.effect:
-        endings.unknown(run, step, why=why, now=now)
-    else:
-        endings.failed(run, step, Outcome(result="errored", sentence=why), now=now)
+        endings.keep_facts(run, step, outcome, files, now=now)
 
 
 def _how(ended: dict[str, object]) -> str:

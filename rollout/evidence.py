@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,11 +10,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from approvals.ledger import Refused
-from monitoring import audit, storage
+from monitoring import audit, redact, storage
 from monitoring.audit import Actor, Subject
 from rollout import nudge, states
 from rollout.checklist import BROUGHT, Found, Item, build
@@ -23,6 +23,16 @@ from rollout.models import Artifact, Backup, EvidenceLink, Release, Rollout, Run
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,149}")
 SHA256 = re.compile(r"\b([0-9a-fA-F]{64})\b")
 SIDECAR_LIMIT_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A file whose bytes are kept already, but which is evidence of nothing yet."""
+
+    kind: str
+    name: str
+    sha256: str
+    size: int
 
 
 def attach(
@@ -40,25 +50,30 @@ def attach(
 
     `sidecar` is the text of a `.sha256` file; when it is given, the file must match. Raises Refused, which says why.
     """
+    received = receive(release, kind=kind, name=name, chunks=chunks, sidecar=sidecar)
+    return record(release, received, user=user, by=by, now=now)
+
+
+def receive(release: Release, *, kind: str, name: str, chunks: Iterable[bytes], sidecar: str = "") -> Received:
+    """Keep the bytes of a file that is to be evidence, outside of any transaction: it may take minutes."""
     _check_kind(kind, UPLOADS)
     _check_name(name)
     _check_open(release)
     stored = _keep(chunks)
     _check_sidecar(stored.sha256, sidecar, name)
-    with transaction.atomic():
+    return Received(kind=kind, name=name, sha256=stored.sha256, size=stored.size)
+
+
+def record(release: Release, received: Received, *, user: User, by: Actor, now: datetime) -> Artifact:
+    """Make a received file evidence of a release, replacing an earlier one of its kind."""
+    with audit.turn():
+        # locks the row: of two of a kind that come at once, the second waits, and then takes the place of the first
+        Release.objects.filter(pk=release.pk).update(branch=F("branch"))
         _check_open(release)
-        Artifact.objects.filter(release=release, rollout=None, kind=kind, replaced_at=None).update(replaced_at=now)
-        artifact = Artifact.objects.create(
-            release=release,
-            kind=kind,
-            name=name,
-            sha256=stored.sha256,
-            size=stored.size,
-            uploaded_by=user,
-            via=by.via,
-            created_at=now,
-        )
-        data = {"kind": kind, "name": name, "sha256": stored.sha256, "size": stored.size}
+        earlier = Artifact.objects.filter(release=release, rollout=None, kind=received.kind, replaced_at=None)
+        earlier.update(replaced_at=now)
+        data = asdict(received)
+        artifact = Artifact.objects.create(release=release, uploaded_by=user, via=by.via, created_at=now, **data)
         audit.append(action="artifact.attached", by=by, subject=subject_of(release), data=data, now=now)
     return artifact
 
@@ -69,7 +84,7 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300:
         raise Refused(f"{url[:80]!r} is not a link to a CI run: an https:// URL of at most 300 characters is expected.")
-    with transaction.atomic():
+    with audit.turn():
         _check_open(release)
         asks = bool(settings.GR_GITHUB_TOKEN and release.component.spec.repository)
         state = "not_checked" if asks else "not_configured"
@@ -85,12 +100,17 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
     return made
 
 
-def keep_from_run(run: Run, *, kind: str, path: Path, now: datetime) -> Artifact:
-    """Keep a file that a step made; what a deploy or rollback run makes never takes the place of signed evidence."""
+def store(path: Path) -> storage.Stored:
+    """Keep a file's bytes, durably, before the transaction that names them; what a step wrote, without secrets."""
     with path.open("rb") as source:
-        stored = _keep(storage.read_chunks(source))
+        return _keep(redact.stream(storage.read_chunks(source)))
+
+
+def keep_from_run(run: Run, *, kind: str, path: Path, now: datetime, stored: storage.Stored | None = None) -> Artifact:
+    """Keep a file that a step made; what a deploy or rollback run makes never takes the place of signed evidence."""
+    stored = stored or store(path)
     name = kind if run.kind == Run.Kind.VALIDATE else f"{run.kind}-{kind}"
-    with transaction.atomic():
+    with audit.turn():
         Artifact.objects.filter(rollout=run.rollout, kind=name, replaced_at=None).update(replaced_at=now)
         return Artifact.objects.create(
             release=run.rollout.release,
@@ -130,7 +150,7 @@ def found(rollout: Rollout) -> dict[str, Found]:
     here |= {artifact.kind: _of_artifact(artifact) for artifact in made}
     backup = Backup.objects.filter(run__rollout=rollout, run__kind=Run.Kind.VALIDATE, kind="backup").first()
     if backup is not None:
-        bad = "" if backup.rehearsed_at else "not restored in a rehearsal yet"
+        bad = backup.removed_why or ("" if backup.rehearsed_at else "not restored in a rehearsal yet")
         here["backup"] = Found(kind="backup", name=str(backup), sha256=backup.sha256, size=backup.size, bad=bad)
     return here
 

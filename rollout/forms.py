@@ -9,7 +9,7 @@ from django import forms
 from monitoring.canonical import number
 from monitoring.gates import GateProfile
 from monitoring.wording import duration
-from rollout import states
+from rollout import access, states
 from rollout.models import Component, Environment, Release, Target
 
 PASSWORD = {"autocomplete": "current-password"}
@@ -37,24 +37,36 @@ class ReasonForm(forms.Form):
             del self.fields["password"]
 
 
-class StartForm(forms.Form):
-    """Nothing but the password, when it was not entered lately."""
+class SignedForm(forms.Form):
+    """What a passkey signs, or a password stands for, when that was not entered lately."""
 
+    digest = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    # what the passkey answered; the script fills it in
+    assertion = forms.CharField(required=False, max_length=20_000, widget=forms.HiddenInput)
     password = forms.CharField(strip=False, widget=forms.PasswordInput(attrs=PASSWORD), label="Your password")
 
-    def __init__(self, data: Any = None, *, stale: bool) -> None:
-        super().__init__(data, auto_id="start_%s")
-        if not stale:
+    def ask(self, *, stale: bool, passkey: bool) -> None:
+        """Leave out what is not needed: a passkey makes the password the second choice."""
+        self.passkey = passkey
+        if passkey:
+            self.fields["password"].required = False
+            self.fields["password"].label = "Your password instead, if the passkey is not at hand"
+        elif not stale:
             del self.fields["password"]
 
 
-class DecisionForm(forms.Form):
+class StartForm(SignedForm):
+    """The digest that was looked at, and the proof of who starts it."""
+
+    def __init__(self, data: Any = None, *, digest: str = "", stale: bool, passkey: bool = False) -> None:
+        super().__init__(data, auto_id="start_%s", initial={"digest": digest})
+        self.fields["digest"].required = False
+        self.ask(stale=stale, passkey=passkey)
+
+
+class DecisionForm(SignedForm):
     """One person's decision over the digest that he saw."""
 
-    digest = forms.CharField(max_length=64, widget=forms.HiddenInput)
-    diff_opened = forms.CharField(
-        required=False, max_length=1, widget=forms.HiddenInput(attrs={"data-diff-opened": ""})
-    )
     duty = forms.ChoiceField(required=False, widget=forms.RadioSelect, label="I sign as")
     reason = forms.CharField(
         required=False,
@@ -62,18 +74,28 @@ class DecisionForm(forms.Form):
         label="Comment, or the reason for a rejection",
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "What did you check? What has to change?"}),
     )
-    password = forms.CharField(strip=False, widget=forms.PasswordInput(attrs=PASSWORD), label="Your password")
     kind = forms.ChoiceField(
         choices=[(kind, kind) for kind in ("APPROVE", "REJECT", "REVOKE")], widget=forms.HiddenInput
     )
 
-    def __init__(self, data: Any = None, *, digest: str = "", duties: Any = (), stale: bool = True) -> None:
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        digest: str = "",
+        duties: Any = (),
+        revoke_only: bool = False,
+        stale: bool = True,
+        passkey: bool = False,
+    ) -> None:
         initial = {"digest": digest, "duty": duties[0][0] if duties else ""}
         super().__init__(data, auto_id="decide_%s", initial=initial)
         duty: Any = self.fields["duty"]
+        if revoke_only:
+            self.fields["reason"].label = "Why you take it back"
+            self.fields["reason"].widget.attrs["placeholder"] = "What did you see since?"
         duty.choices = [*duties, ("", "")] if data is not None else list(duties)
-        if not stale:
-            del self.fields["password"]
+        self.ask(stale=stale, passkey=passkey)
 
     def clean(self) -> dict[str, Any]:
         """Ask for a reason where the ledger will."""
@@ -137,12 +159,14 @@ class NewRolloutForm(forms.Form):
         help_text="In a sentence or two: approvers read it now, auditors a year from now.",
     )
 
-    def __init__(self, data: Any = None, **options: Any) -> None:
+    def __init__(self, data: Any = None, *, user: Any, **options: Any) -> None:
         super().__init__(data, **options)
         release: Any = self.fields["release"]
-        release.queryset = Release.objects.select_related("component").order_by("-pk")
+        releases = access.known(user, Release.objects.all(), "component__name")
+        release.queryset = releases.select_related("component").order_by("-pk")
         target: Any = self.fields["target"]
-        target.queryset = Target.objects.filter(retired=False).select_related("component", "environment")
+        targets = access.known(user, Target.objects.filter(retired=False), "component__name")
+        target.queryset = targets.select_related("component", "environment")
         target.label_from_instance = lambda one: (
             f"{one} (live: {one.live_version or 'nothing'}{', locked' if one.locked else ''})"
         )
@@ -159,6 +183,11 @@ class RolloutFilterForm(forms.Form):
         required=False,
         choices=[("", "Any"), *((state.value, states.label(state).capitalize()) for state in states.RolloutState)],
     )
+
+    def __init__(self, data: Any = None, *, user: Any) -> None:
+        super().__init__(data)
+        component: Any = self.fields["component"]
+        component.queryset = access.known(user, Component.objects.all(), "name")
 
 
 def _defaults(profile: GateProfile) -> dict[str, Decimal]:

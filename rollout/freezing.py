@@ -5,12 +5,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
-from approvals import ledger, people
-from monitoring import canonical, gates
+from approvals import addresses, ledger, people
+from monitoring import audit, canonical, gates
 from monitoring.audit import SYSTEM, Actor
-from rollout import checklist, evidence, plan, transitions
+from rollout import checklist, commits, evidence, plan, transitions
 from rollout.config_reader import ComponentError
 from rollout.models import Rollout, Step
 from rollout.states import RolloutState as R
@@ -33,16 +31,12 @@ def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
         raise ledger.Refused(f"Still missing: {', '.join(lacking)}.")
     document = manifest_of(rollout)
     text, digest = canonical.dumps(document), plan.digest(document)
-    authors = _commit_authors(rollout)
-    known = people.users_by_commit_email(author["email"] for author in authors)
-    with transaction.atomic():
+    with audit.turn():
         sign_off = ledger.open(
             digest=digest,
             manifest=text,
-            policy=rollout.target.component.spec.policy,
             subject=transitions.subject_of(rollout),
-            barred=_barred(rollout, known),
-            unmatched_authors=[author for author in authors if author["email"].casefold() not in known],
+            **_asked(rollout),
             by=by,
             now=now,
         )
@@ -60,6 +54,13 @@ def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
         )
 
 
+def require_reachable(rollout: Rollout, *, now: datetime) -> None:
+    """Raise Refused when, as people and policy are now, nobody could sign it, or nobody start what was signed."""
+    possible, why = ledger.may_open(rollout.target.component.name, **_asked(rollout), now=now)
+    if not possible:
+        raise ledger.Refused(f"Its sign-off could never be complete: {why}.")
+
+
 def recheck(rollout: Rollout, *, now: datetime) -> tuple[str, ...]:
     """Void the sign-off and return the rollout to DRAFT when anything in its manifest changed; return what did."""
     if rollout.state not in (R.WAITING, R.APPROVED) or rollout.sign_off is None:
@@ -74,7 +75,10 @@ def changed(rollout: Rollout) -> tuple[str, ...]:
     """Return the parts in which the frozen manifest differs from what would be frozen now."""
     frozen = json.loads(rollout.manifest)
     try:
-        return plan.changed_parts(frozen, manifest_of(rollout))
+        today = manifest_of(rollout)
+        if isinstance(frozen.get("requester"), str):  # of an older version, which froze his printed name
+            today["requester"] = people.printed_name(rollout.requester)
+        return plan.changed_parts(frozen, today)
     except ComponentError:
         return ("target",)  # the configuration in force has no such environment any more
     except gates.ProfileError:
@@ -85,6 +89,15 @@ def is_intact(rollout: Rollout) -> bool:
     """Say whether the manifest is, byte for byte, what was signed."""
     found = hashlib.sha256(rollout.manifest.encode()).hexdigest()
     return rollout.sign_off is not None and found == rollout.digest == rollout.sign_off.digest
+
+
+def not_as_signed(rollout: Rollout) -> str:
+    """Return why a deploy may not go on: its manifest was edited or, before it changed anything, what that rests on."""
+    if not is_intact(rollout):
+        return "the manifest is not what was signed"
+    tried = Step.objects.filter(run__rollout=rollout, run__kind="deploy", effect=True, attempt__gt=0).exists()
+    parts = () if tried else changed(rollout)
+    return f"changed since it was signed: {', '.join(parts)}" if parts else ""
 
 
 def signed(rollout: Rollout) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def require_still(rollout: Rollout, *, since: datetime) -> None:
 
 def void(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> None:
     """Supersede the sign-off and return the rollout to DRAFT; the decisions stay as history."""
-    with transaction.atomic():
+    with audit.turn():
         if rollout.sign_off is not None:
             ledger.supersede(rollout.sign_off, why=why, by=by, now=now)
         transitions.move(rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
@@ -157,7 +170,8 @@ def _facts(rollout: Rollout) -> plan.Facts:
         runbooks=dict(component.runbooks.filter(current=True).values_list("slug", "sha256")),
         configuration=component.live.sha256,
         reason=rollout.reason,
-        requester=people.printed_name(rollout.requester),
+        # not how he signs: a requester who renames himself would void everybody's signatures
+        requester={"id": rollout.requester_id, "user": rollout.requester.get_username()},
     )
 
 
@@ -168,12 +182,18 @@ def migrations_of(rollout: Rollout) -> list[str]:
     return list(last.outcome.get("facts", {}).get("migrations", [])) if last else []
 
 
-def _commit_authors(rollout: Rollout) -> list[dict[str, str]]:
-    authors = {commit["email"].casefold(): commit for commit in rollout.release.commits}
-    return [{"name": commit["author"], "email": commit["email"]} for commit in authors.values()]
+def _asked(rollout: Rollout) -> dict[str, Any]:
+    """Return what the rules need to know of a rollout: policy, who is barred by what, authors that nobody matches."""
+    authors = commits.authors(rollout.release.commits)
+    known = addresses.users_by_commit_email(author["email"] for author in authors)
+    return {
+        "policy": rollout.target.component.spec.policy,
+        "barred": _barred(rollout, known),
+        "unmatched_authors": [author for author in authors if addresses.folded(author["email"]) not in known],
+    }
 
 
-def _barred(rollout: Rollout, known: dict[str, int]) -> dict[int, list[str]]:
+def _barred(rollout: Rollout, known: dict[str, frozenset[int]]) -> dict[int, list[str]]:
     """Return user id -> the duties that bar this person from approving (DESIGN.md section 6)."""
     barred: dict[int, list[str]] = {rollout.requester_id: ["requester"]}
     release = rollout.release
@@ -183,7 +203,7 @@ def _barred(rollout: Rollout, known: dict[str, int]) -> dict[int, list[str]]:
     brought = {*uploaders.values_list("uploaded_by", flat=True), *release.links.values_list("added_by", flat=True)}
     for user_id in {release.created_by_id, *brought}:
         barred.setdefault(user_id, []).append("uploader")
-    for user_id in set(known.values()):
+    for user_id in frozenset().union(*known.values()):
         barred.setdefault(user_id, []).append("commit author")
     for user_id in {one for tuners in rollout.tuners.values() for one in tuners}:
         barred.setdefault(user_id, []).append("tuner")

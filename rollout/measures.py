@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.models import Count, Max
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -21,8 +22,7 @@ class Installation(Collector):
         """Yield every gauge."""
         yield _rollouts()
         yield _incidents()
-        yield _number("gr_queue_waiting", "Messages that no worker has taken yet.", nudge.waiting())
-        yield _number("gr_queue_oldest_seconds", "How long the oldest of them waits.", nudge.oldest_s())
+        yield from _queues()
         yield _number(
             "gr_notices_unsent",
             "Notices that are still to be delivered.",
@@ -64,9 +64,24 @@ def _incidents() -> GaugeMetricFamily:
 def _heartbeats() -> GaugeMetricFamily:
     gauge = GaugeMetricFamily("gr_heartbeat_age_seconds", "Time since the last sign of life.", labels=["name"])
     now = timezone.now()
-    for beat in Heartbeat.objects.all():
+    for beat in Heartbeat.objects.filter(name__contains="@"):
         gauge.add_metric([beat.name], (now - beat.at).total_seconds())
     return gauge
+
+
+def _queues() -> Iterator[GaugeMetricFamily]:
+    count = GaugeMetricFamily("gr_queue_waiting", "Messages that no worker has taken yet.", labels=["host"])
+    oldest = GaugeMetricFamily("gr_queue_oldest_seconds", "How long the oldest of them waits.", labels=["host"])
+    try:
+        seen = {one.host: (one.count, one.oldest_s) for one in nudge.waiting()}
+    except nudge.QueueError:
+        return  # a gauge that is missing is noticed, a false 0 is not
+    for host in sorted({settings.GR_HOST_ID, *seen}):
+        waits, age_s = seen.get(host, (0, 0.0))
+        count.add_metric([host], waits)
+        oldest.add_metric([host], age_s)
+    yield count
+    yield oldest
 
 
 def _targets() -> Iterator[GaugeMetricFamily]:
@@ -74,7 +89,7 @@ def _targets() -> Iterator[GaugeMetricFamily]:
     age = GaugeMetricFamily("gr_backup_age_seconds", "Age of the last verified backup of a target.", labels=labels)
     locked = GaugeMetricFamily("gr_target_locked", "1 while nothing may start on a target.", labels=labels)
     now = timezone.now()
-    verified = Backup.objects.filter(kind=Backup.Kind.BACKUP, verified_at__isnull=False).order_by()
+    verified = Backup.objects.filter(kind=Backup.Kind.BACKUP, verified_at__isnull=False, removed_at=None).order_by()
     last = dict(verified.values_list("target_id").annotate(Max("created_at")))
     for target in Target.objects.filter(retired=False).select_related("component", "environment"):
         place = [target.component.name, target.environment.name]

@@ -1,13 +1,15 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 
+from approvals.actors import signs_as
+from approvals.ledger import Refused
 from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
@@ -45,18 +47,18 @@ def rollback_run(
     """End the deploy run and open the rollback run, in one transaction.
 
     A command that still runs is asked to end; the first step of the rollback waits for the target's lock until it has.
-    Raises IntegrityError when another run holds the target.
+    Raises IntegrityError when another run holds the target, Refused when the backup that a person named went meanwhile.
     """
-    with transaction.atomic():
-        for run in rollout.runs.exclude(kind=Run.Kind.VALIDATE).filter(state__in=[N.RUNNING, N.UNKNOWN]):
-            to = N.FAILED if automatic or run.state == N.UNKNOWN else N.CANCELLED
-            end_run(run, to, why=why, by=by, now=now)
+    restores = backup or rollout.backup
+    with audit.turn():
+        if restores is not None and user is not None:  # one that the system begins is refused by nothing
+            _keep(restores)
+        _end_open(rollout, why=why, by=by, automatic=automatic, now=now)
         incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
         used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
         transitions.move(
             rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used
         )
-        restores = backup or rollout.backup
         version = restores.release_version if restores else rollout.previous_version
         steps = plan.rollback(rollout.target.spec, version)
         return _open(
@@ -75,17 +77,40 @@ def rollback_run(
         )
 
 
+def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: datetime) -> None:
+    """End what of a rollout acts on the target, or may do so still."""
+    for run in rollout.runs.exclude(kind=Run.Kind.VALIDATE).filter(state__in=[N.RUNNING, N.UNKNOWN]):
+        to = N.FAILED if automatic or run.state == N.UNKNOWN else N.CANCELLED
+        if run.state == N.UNKNOWN:
+            lift_for(run)
+        end_run(run, to, why=why, by=by, now=now)
+
+
+def _keep(backup: Backup) -> None:
+    """Take a backup before retention does: that waits for this row, and then finds the run that needs it."""
+    if Backup.objects.filter(pk=backup.pk, removed_at=None).update(removed_at=None) != 1:
+        raise Refused(f"The backup {backup} has just been removed; name another one that still exists.")
+
+
 def end_run(run: Run, to: str, *, why: str, by: Actor, now: datetime) -> None:
     """End a run: a running step counts as failed and is cancelled, the rest is skipped, its watch is closed."""
     for step in run.steps.filter(state__in=[S.RUNNING, S.PENDING, S.UNKNOWN]):
         failed = step.state != S.PENDING
-        if step.state == S.RUNNING and step.kind != "watch":
-            transaction.on_commit(partial(runner.cancel, commands.folder_of(step)))
+        if failed and step.kind != "watch":  # of an unknown one too: a worker that was stopped must not start it late
+            _cancel_soon(step)
         changes: dict[str, Any] = {"ended_at": now, "outcome": {"result": "failed", "sentence": why}} if failed else {}
         transitions.move(step, S.FAILED if failed else S.SKIPPED, by=by, now=now, why=why, **changes)
     if run.watch is not None:
         watcher.close(run.watch, now=now)
     transitions.move(run, to, by=by, now=now, why=why, ended_at=now, reason=run.reason or why)
+
+
+def _cancel_soon(step: Step) -> None:
+    def cancel() -> None:
+        runner.cancel(commands.folder_of(step))
+
+    # robust: the move is committed; what cannot be asked then, pulse asks again (leftovers)
+    transaction.on_commit(cancel, robust=True)
 
 
 def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runbook: str, now: datetime) -> Incident:
@@ -115,18 +140,51 @@ def _continue_incident(rollout: Rollout, *, why: str, by: Actor, now: datetime) 
 
 def has_effects(rollout: Rollout) -> bool:
     """Say whether anything on the target was, or may have been, changed by this rollout."""
-    return Step.objects.filter(run__rollout=rollout, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0).exists()
+    tried = Step.objects.filter(run__rollout=rollout, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0)
+    return any(step.possible_effects for step in tried.prefetch_related("effects"))
+
+
+def newer_change(rollout: Rollout) -> Rollout | None:
+    """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
+    undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
+    later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
+    return next((one for one in later.order_by("-started_at") if has_effects(one)), None)
 
 
 def next_epoch(target: Target) -> int:
-    """Raise the target's epoch, the fencing token of its next run, and return it."""
+    """Raise the target's epoch, the fencing token of what it runs next, and return it."""
     Target.objects.filter(pk=target.pk).update(epoch=F("epoch") + 1)
     return Target.objects.values_list("epoch", flat=True).get(pk=target.pk)
 
 
+def say_why(rollout: Rollout, why: str) -> None:
+    """Let the page say what a queued run waits for; no move, so that it may be said as often as it is found."""
+    waits = Rollout.objects.filter(pk=rollout.pk, state__in=[R.QUEUED, R.VALIDATING])
+    waits.exclude(state_why=why).update(state_why=why)
+
+
+def lift_epoch(target: Target, *, seen: int | None = None) -> int:
+    """Raise a target's epoch to what the target has seen, and return it; what runs next gets a higher one.
+
+    Only for people who know that the database lost something: who put back a copy of it, or decide what is unknown.
+    """
+    seen = commands.seen_epoch(target) if seen is None else seen
+    Target.objects.filter(pk=target.pk, epoch__lt=seen).update(epoch=seen)
+    return Target.objects.values_list("epoch", flat=True).get(pk=target.pk)
+
+
+def lift_for(run: Run) -> None:
+    """Raise the epoch of an unknown run's target above what that has seen, as far as its host could look."""
+    here = run.host_id == settings.GR_HOST_ID
+    lift_epoch(run.target, seen=None if here else int(run.probe.get("epoch", 0)))
+
+
 def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now: datetime, **values: object) -> Run:
-    with transaction.atomic():
-        run = Run.objects.create(rollout=rollout, target=rollout.target, kind=kind, created_at=now, **values)
+    with audit.turn():
+        target = rollout.target
+        run = Run.objects.create(
+            rollout=rollout, target=target, host_id=target.host_id, kind=kind, created_at=now, **values
+        )
         Step.objects.bulk_create(
             Step(
                 run=run,
@@ -156,4 +214,5 @@ def opener(run: Run) -> Actor:
     if run.started_by is None:
         return audit.SYSTEM
     via: audit.Via = "shell" if run.started_via == "shell" else "browser"
-    return Actor(id=run.started_by.pk, name=run.started_by.get_username(), via=via)
+    name = run.started_by.get_username()
+    return Actor(id=run.started_by.pk, name=name, via=via, printed=signs_as(run.started_by))

@@ -49,7 +49,7 @@ class Facts:
     runbooks: dict[str, str]
     configuration: str
     reason: str
-    requester: str
+    requester: dict[str, Any]
 
 
 def validate(target: TargetSpec, version: str) -> tuple[StepPlan, ...]:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
 
 from approvals.ledger import Refused
 from monitoring import audit
@@ -154,6 +153,6 @@ def _keep(link: EvidenceLink, state: str, detail: str, now: datetime) -> None:
 
 
 def _audit(rollout: Rollout, action: str, *, by: Actor, now: datetime, why: str, **data: str) -> None:
-    with transaction.atomic():
+    with audit.turn():
         subject = transitions.subject_of(rollout)
         audit.append(action=action, by=by, subject=subject, why=why, data=data, now=now)

@@ -98,7 +98,7 @@ def _sign_offs(sign_off: SignOff | None, now: datetime) -> tuple[tuple[SignOffFa
 
 def _standing_approvals(sign_off: SignOff) -> list[Decision]:
     """Return each person's last word, where it is an approval."""
-    last = {one.user_id: one for one in sign_off.decisions.order_by("seq")}
+    last = {one.user_id: one for one in sign_off.decisions.filter(kind__in=Decision.VOICES).order_by("seq")}
     return [one for one in last.values() if one.kind == Decision.Kind.APPROVE]
 
 

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.db import transaction
 
 from approvals import people
 from approvals.ledger import Refused
@@ -27,7 +26,7 @@ def review(rollout: Rollout, *, user: User, note: str, by: Actor, now: datetime)
     aborted = Run.objects.filter(rollout=rollout, abort_requested=True, abort_by=user.get_username()).exists()
     if run.started_by_id == user.pk or aborted:
         raise Refused("Whoever started a rollback cannot review it; another person has to.")
-    with transaction.atomic():
+    with audit.turn():
         mine = Run.objects.filter(pk=run.pk, reviewed_at=None)
         if mine.update(reviewed_by=people.printed_name(user)[:150], reviewed_at=now) != 1:
             raise Refused(f"It was reviewed already, by {run.reviewed_by}.")

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
 
 from approvals import people
 from approvals.ledger import Refused
@@ -57,7 +56,7 @@ def tick(
     text = filled(runbook, rollout).items.get(item)
     if text is None:
         raise Refused(f"{runbook.title} has no box {item}.")
-    with transaction.atomic():
+    with audit.turn():
         made = RunbookTick.objects.create(
             runbook=runbook, rollout=rollout, item=item, text=text[:300], done=done, by=user, at=now
         )

@@ -68,6 +68,7 @@ class MoreKeysDetector(RegexBasedDetector):
         re.compile(r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
         re.compile(r"xapp-\d-[A-Z0-9]+-\d+-[a-f0-9]{32,}"),
         re.compile(r"AIza[0-9A-Za-z_-]{35}(?![0-9A-Za-z_-])"),
+        re.compile(r"gr_[0-9a-f]{8}_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),  # our own
         re.compile(r"BEGIN (?:ENCRYPTED PRIVATE KEY|PGP PRIVATE KEY BLOCK)"),
         re.compile(r"PuTTY-User-Key-File-\d"),
     )

@@ -1,31 +1,18 @@
 """Django settings: everything comes from the environment (or `.env`), each name is told in `.env.example`."""
 
 import os
-from pathlib import Path
-from typing import Any
+import re
+import sys
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class Environment(environ.FileAwareEnv):
-    """Environment variables; NAME_FILE names a file that holds the value of NAME, without the newline at its end."""
-
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the value of a name as django-environ does, from a clean text."""
-        if os.environ.get(f"{var}_FILE"):
-            self.ENVIRON.files_cache[var] = Path(os.environ[f"{var}_FILE"]).read_text("utf-8").rstrip("\r\n")
-        return super().get_value(var, *args, **kwargs)
-
-
-env = Environment()
-env.read_env(BASE_DIR / ".env")
+from rollout.environment import BASE_DIR, address, env, needed, networks, seconds
 
 SECRET_KEY = env("DJANGO_SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY is not set: run `python3 up.py` once, which writes .env, or set it.")
+# A key that was changed still opens what it sealed (second factors) and signed, until it is taken away here.
+SECRET_KEY_FALLBACKS = env.list("DJANGO_SECRET_KEY_FALLBACKS", default=[])
 DEBUG = env.bool("DJANGO_DEBUG", False)
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
@@ -37,11 +24,28 @@ GR_RUN_DIR = (BASE_DIR / env("GR_RUN_DIR", default=str(GR_VAR / "run"))).resolve
 GR_ARTIFACTS = GR_VAR / "artifacts"
 GR_BASE_URL = env("GR_BASE_URL", default="http://localhost:8000").rstrip("/")
 GR_HOST_ID = env("GR_HOST_ID", default="local")
+if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", GR_HOST_ID):
+    raise ImproperlyConfigured("GR_HOST_ID: letters, digits, dots, hyphens and underscores, at most 60.")
+if os.environ.get("Q_CLUSTER_NAME"):
+    raise ImproperlyConfigured("Unset Q_CLUSTER_NAME: GR_HOST_ID names the queue of this host.")
+GR_REDIS_URL = address("GR_REDIS_URL", "redis", "rediss", "unix")
+GR_HOST_LOST_SECONDS = seconds("GR_HOST_LOST_SECONDS", 60.0, low=15)
+GR_SYNC_REPLICA = env.bool("GR_SYNC_REPLICA", False)
+GR_HEARTBEAT_URL = address("GR_HEARTBEAT_URL", "https", "http")
+GR_HEARTBEAT_SECONDS = seconds("GR_HEARTBEAT_SECONDS", 60.0, low=5)
 GR_UPLOAD_LIMIT = env.int("GR_UPLOAD_LIMIT_BYTES", 2 * 1024**3)
 GR_STEP_UP_SECONDS = 300  # a decision needs the password entered within this time (DESIGN.md section 6)
+GR_CHANGE_SECONDS = seconds("GR_CHANGE_SECONDS", 86_400, low=60)
+GR_REQUIRE_SECOND_FACTOR = env.bool("GR_REQUIRE_SECOND_FACTOR", False)
+GR_SESSION_IDLE_SECONDS = seconds("GR_SESSION_IDLE_SECONDS", 3600.0, low=60)
+GR_SESSION_SECONDS = seconds("GR_SESSION_SECONDS", 43_200.0, low=60)  # from the sign-in, however much it is used
+GR_OIDC_SERVER_URL = address("GR_OIDC_SERVER_URL", "https", "http").rstrip("/")
+GR_OIDC_NAME = env("GR_OIDC_NAME", default="single sign-on")
+GR_TRUSTED_PROXIES = networks("GR_TRUSTED_PROXIES")
 GR_HTTPS = env.bool("GR_HTTPS", False)
 GR_GITHUB_TOKEN = env("GR_GITHUB_TOKEN", default="")
 GR_GITHUB_API_URL = env("GR_GITHUB_API_URL", default="https://api.github.com")
+GR_CSP_REPORT_URI = address("GR_CSP_REPORT_URI", "https", "http")
 GR_METRICS_TOKEN = env("GR_METRICS_TOKEN", default="")
 GR_HTTP_ALLOW = env.list("GR_HTTP_ALLOW", default=[])
 GR_SLACK_WEBHOOK_URL = env("GR_SLACK_WEBHOOK_URL", default="")
@@ -51,6 +55,10 @@ GR_WEBHOOK_SECRET = env("GR_WEBHOOK_SECRET", default="")
 GR_WEBHOOK_URL = env("GR_WEBHOOK_URL", default="")
 GR_EMAIL_TO = env.list("GR_EMAIL_TO", default=[])
 GR_NOTICE_FILE = GR_VAR / "notices.log"
+# no secret is read here: pulse alone opens the key
+GR_AUDIT_KEY_FILE = (BASE_DIR / env("GR_AUDIT_KEY_FILE", default=str(GR_VAR / "keys" / "audit.pem"))).resolve()
+GR_AUDIT_KEEP_DAYS = env.int("GR_AUDIT_KEEP_DAYS", 2557)
+GR_ANCHOR_FILE = (BASE_DIR / env("GR_ANCHOR_FILE", default=str(GR_VAR / "anchors.jsonl"))).resolve()
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -64,14 +72,21 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "django_htmx",
     "django_q",
     "ninja",  # serves the API's documentation page from our own host, not from a CDN
 ]
 MIDDLEWARE = [
+    "rollout.middleware.TrustedProxies",  # before anything asks where a request came from, or whether by https
     "django.middleware.security.SecurityMiddleware",
+    "rollout.middleware.SecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "rollout.middleware.ContentSecurityPolicy",
+    "rollout.middleware.Restoring",  # before anything asks the database
     "rollout.uploads.WholeUploadNames",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -80,9 +95,13 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "rollout.middleware.EndingSessions",
     "rollout.middleware.RequestContext",
+    "rollout.second_factor.SecondFactor",
     "rollout.middleware.AccessTable",
+    "rollout.middleware.Once",
 ]
 ROOT_URLCONF = "rollout.urls"
 WSGI_APPLICATION = "rollout.wsgi.application"
@@ -114,11 +133,23 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
         "PRAGMA recursive_triggers=ON;",
     }
+else:
+    # A server that restarted costs no request. One that the network lost says nothing: the connection must fail within
+    # 20 s, or pulse and worker wait for hours.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 20_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 Q_CLUSTER = {
-    "name": "guarded-rollout",
-    "orm": "default",
+    "name": "guarded-rollout",  # signs the messages, so it is the same on every host
+    "cluster_name": f"guarded-rollout@{GR_HOST_ID}",  # the queue that the worker of this host serves
     "workers": 2,
     "timeout": 120,
     "retry": 600,  # more than timeout x (queue_limit / workers + 2): no duplicates by arithmetic
@@ -127,17 +158,51 @@ Q_CLUSTER = {
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,
-    "save_limit": 1000,
+    "scheduler": False,  # pulse is the clock, and a row of a schedule could name any function
+    "save_limit": -1,  # only failures are kept: of 1000 rows django-q reads all whenever a task ends, 18 ms of CPU
     "recycle": 200,
     "poll": 0.05,
     "label": "Tasks",
 }
+if sys.platform.startswith("linux"):
+    Q_CLUSTER["max_rss"] = 300_000  # KiB; other systems count in other units
+if GR_REDIS_URL:
+    # a Redis that does not answer must not hold up a page; longer than the second that a worker waits for a message
+    limits = "socket_connect_timeout=2&socket_timeout=5"
+    Q_CLUSTER["redis"] = f"{GR_REDIS_URL}{'&' if '?' in GR_REDIS_URL else '?'}{limits}"
+else:
+    Q_CLUSTER |= {"orm": "default", "broker_class": "rollout.broker.DatabaseBroker"}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# --- how people sign in: allauth keeps second factors, ours are the pages, the throttle and the rules
+ACCOUNT_ADAPTER = "approvals.adapters.AccountAdapter"
+ACCOUNT_RATE_LIMITS = False  # approvals/stepup.py counts in the database, for all processes, before a try is looked at
+ACCOUNT_EMAIL_VERIFICATION = "none"  # accounts are made by admins; nobody signs up
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+MFA_ADAPTER = "approvals.adapters.MFAAdapter"
+MFA_RATE_LIMITS = False
+MFA_TOTP_TOLERANCE = 1
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+SOCIALACCOUNT_ADAPTER = "approvals.sso.SocialAdapter"
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []}}
+if GR_OIDC_SERVER_URL:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "sso",
+            "name": GR_OIDC_NAME,
+            "client_id": needed("GR_OIDC_CLIENT_ID", "GR_OIDC_SERVER_URL"),
+            "secret": needed("GR_OIDC_CLIENT_SECRET", "GR_OIDC_SERVER_URL"),
+            "settings": {"server_url": GR_OIDC_SERVER_URL},
+        }
+    ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
@@ -153,13 +218,17 @@ FILE_UPLOAD_TEMP_DIR = GR_VAR / "uploads"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = int(GR_SESSION_SECONDS)  # it slides; the end is counted from the sign-in (approvals/sessions.py)
 X_FRAME_OPTIONS = "DENY"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie but those two of __Host-
 SECURE_REFERRER_POLICY = "same-origin"
 if GR_HTTPS:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
     SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True  # of the host of these pages, not of its parent
+    # To preload is for the owner of the whole domain to decide, and takes months to undo (docs/security.md)
+    SILENCED_SYSTEM_CHECKS = ["security.W021"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
@@ -169,7 +238,9 @@ DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="guarded-rollout@localhos
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"()": "rollout.logs.Line", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"django-q": {"level": "WARNING"}},

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
 
 from approvals.ledger import Refused
+from monitoring import audit
 from monitoring.audit import SYSTEM, Actor
-from rollout import access, actions, commands, permits, runner, states, transitions
+from rollout import access, actions, opening, permits, probing, states, transitions
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
 from rollout.models import Rollout, Run, Target
@@ -27,18 +28,29 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
         raise Refused("Say in a sentence what was found and what was done: it stands in the audit.")
     if rollout.state not in states.TO_SETTLE:
         raise Refused(f"There is nothing to settle: the rollout is {states.label(rollout.state)}.")
-    if runner.is_held(commands.lock_path(rollout.target)):
+    unknown = rollout.runs.filter(state=N.UNKNOWN).first()
+    if probing.is_held(rollout.target, unknown):
         raise Refused(f"A command still holds {rollout.target}; wait until it has ended.")
-    target = rollout.target.spec
-    live = version_of(DRIVERS[target.driver].live(target))
-    said = f"settled by hand by {by.name}: {why.strip()} (live is {live or 'nothing'})"
-    with transaction.atomic():
+    live, seen = _live(rollout.target)
+    said = f"settled by hand by {by.name}: {why.strip()} (live is {seen})"
+    if unknown is not None and (unseen := probing.unseen(unknown)):
+        said = f"{said}. {unseen}"
+    with audit.turn():
         for run in rollout.runs.filter(state=N.UNKNOWN):
             _end(run, said, now)
         Target.objects.filter(pk=rollout.target_id).update(live_version=live)
+        opening.lift_epoch(rollout.target)
         transitions.move(rollout, R.ROLLED_BACK_UNHEALTHY, by=by, now=now, why=said, state_why=said, ended_at=now)
         if not Target.objects.filter(pk=rollout.target_id, locked=True).exists():
             actions.set_lock(rollout.target, locked=True, why=said, by=SYSTEM, now=now)
+
+
+def _live(target: Target) -> tuple[str, str]:
+    """Return the version that is live, and how to say it; of another host's target pulse asks that host."""
+    if target.host_id != settings.GR_HOST_ID:
+        return "", f"asked of host {target.host_id}"
+    version = version_of(DRIVERS[target.spec.driver].live(target.spec))
+    return version, version or "nothing"
 
 
 def _end(run: Run, why: str, now: datetime) -> None:

@@ -10,16 +10,19 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from approvals import stepup
+from approvals.actors import signs_as
 from approvals.ledger import Refused
 from monitoring.audit import Actor
+from rollout import alive, ballast, boot
 from rollout.archive.errors import BackupError
 from rollout.config_reader import ComponentError
 from rollout.models import Component, Rollout, Target
 from rollout.transitions import ConflictError
 
-REFUSALS = (Refused, ConflictError, PermissionDenied, BackupError, ComponentError)
+REFUSALS = (Refused, ConflictError, PermissionDenied, BackupError, ComponentError, alive.RestoringError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,23 @@ class Operator:
 class ActingCommand(BaseCommand):
     """A command that acts on rollouts: exit 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage."""
 
+    # whether it is run while the installation is restored; any other keeps a restore from beginning
+    while_restoring = False
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; a refusal is one sentence, no traceback."""
         try:
-            return super().execute(*args, **options)
+            if self.while_restoring:
+                return super().execute(*args, **options)
+            with alive.holding():
+                boot.assert_whole()
+                return super().execute(*args, **options)
         except REFUSALS as refusal:
             raise CommandError(str(refusal))
+        except (OSError, OperationalError) as error:
+            if not ballast.is_full(error):
+                raise
+            raise CommandError(f"the disk is full; make room and run it again ({error})")
 
     def say(self, line: str) -> None:
         """Print a line at once, also into a pipe."""
@@ -104,7 +118,7 @@ def operator(options: dict[str, Any], *, now: datetime) -> Operator:
     user = User.objects.filter(username=name, is_active=True).first()
     if user is None:
         raise CommandError(f"there is no active account {name!r}; say who acts with --as USER")
-    actor = Actor(id=user.pk, name=user.get_username(), via="shell", os_user=os_user())
+    actor = Actor(id=user.pk, name=user.get_username(), via="shell", os_user=os_user(), printed=signs_as(user))
     if not stepup.check(user, _password(name, from_stdin=options["password_stdin"]), by=actor, now=now):
         until = stepup.wait_until(user.pk, now=now)
         wait = f"; too many tries, again after {until:%H:%M:%S} UTC" if until else ""

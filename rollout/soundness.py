@@ -8,8 +8,7 @@ from pathlib import Path
 
 from approvals.policy import Policy
 from rollout import access
-from rollout.component import Component, ComponentError
-from rollout.target import TargetSpec
+from rollout.component import Component, ComponentError, Environment
 
 LOCAL_NAMES = {"localhost": "127.0.0.1", "::1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104
 LEAST_PARTS = 3  # "/", "srv", "dhash": a first-level directory belongs to the system
@@ -17,9 +16,10 @@ LEAST_PARTS = 3  # "/", "srv", "dhash": a first-level directory belongs to the s
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A target's root as the disk has it, and the address that it answers on."""
+    """A target's root as the disk of its host has it, and the address that it answers on."""
 
     name: str
+    runs_on: str
     root: Path
     address: tuple[str, int]
 
@@ -29,23 +29,27 @@ def check(spec: Component, *, file: Path, kept: Iterable[Path], others: Iterable
 
     `file` is its component.toml, `kept` the directories of our own, `others` what is in force of other components.
     """
-    places = [_place(one.target) for one in spec.environments]
+    places = [_place(one) for one in spec.environments]
     untouchable = {Path.home().resolve(), file.resolve(), *(path.resolve() for path in kept)}
     for place in places:
         _check_root(place, untouchable)
     for one, other in combinations(places, 2):
         _check_apart(other, one)
-    taken = [_place(environment.target) for other in others for environment in other.environments]
+    taken = [_place(environment) for other in others for environment in other.environments]
     for place in places:
         for one in taken:
             _check_apart(place, one)
     _check_roles(spec.policy)
 
 
-def _place(target: TargetSpec) -> _Place:
+def _place(environment: Environment) -> _Place:
+    target = environment.target
     host = target.host.casefold()
     root = Path(os.path.realpath(target.root))
-    return _Place(name=target.name, root=root, address=(LOCAL_NAMES.get(host, host), target.port))
+    known = LOCAL_NAMES.get(host, host)
+    if known in LOCAL_NAMES.values():
+        known = f"{known} of {environment.runs_on}"
+    return _Place(name=target.name, runs_on=environment.runs_on, root=root, address=(known, target.port))
 
 
 def _key(place: _Place, what: str) -> str:
@@ -65,7 +69,8 @@ def _check_root(place: _Place, untouchable: Iterable[Path]) -> None:
 
 def _check_apart(place: _Place, other: _Place) -> None:
     """Refuse to share a directory or an address: a deploy, backup or rollback of one would change the other."""
-    if place.root.is_relative_to(other.root) or other.root.is_relative_to(place.root):
+    same_disk = place.runs_on == other.runs_on
+    if same_disk and (place.root.is_relative_to(other.root) or other.root.is_relative_to(place.root)):
         expected = f"a directory apart from that of {other.name} ({other.root})"
         raise ComponentError(_key(place, "root"), expected, str(place.root))
     if place.address == other.address:

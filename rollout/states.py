@@ -54,7 +54,8 @@ R, N, S = RolloutState, RunState, StepState
 ROLLOUT_MOVES: Mapping[str, frozenset[str]] = {
     R.DRAFT: frozenset({R.VALIDATING, R.CANCELLED, R.SUPERSEDED}),
     R.VALIDATING: frozenset({R.WAITING, R.DRAFT, R.CANCELLED}),
-    R.WAITING: frozenset({R.APPROVED, R.REJECTED, R.EXPIRED, R.DRAFT, R.CANCELLED, R.SUPERSEDED}),
+    # straight to QUEUED: break-glass only
+    R.WAITING: frozenset({R.APPROVED, R.QUEUED, R.REJECTED, R.EXPIRED, R.DRAFT, R.CANCELLED, R.SUPERSEDED}),
     R.APPROVED: frozenset({R.QUEUED, R.WAITING, R.REJECTED, R.EXPIRED, R.DRAFT, R.CANCELLED, R.SUPERSEDED}),
     R.QUEUED: frozenset({R.RUNNING, R.DRAFT, R.CANCELLED, R.EXPIRED}),
     R.RUNNING: frozenset({R.WATCHING, R.FAILED, R.CANCELLED, R.ROLLING_BACK, R.UNKNOWN}),
@@ -62,16 +63,18 @@ ROLLOUT_MOVES: Mapping[str, frozenset[str]] = {
     R.SUCCEEDED: frozenset({R.ROLLING_BACK}),
     R.ROLLING_BACK: frozenset({R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY, R.NOT_RESTORED, R.UNKNOWN}),
     R.NOT_RESTORED: frozenset({R.ROLLING_BACK, R.ROLLED_BACK_UNHEALTHY}),
-    R.UNKNOWN: frozenset({R.ROLLING_BACK, R.WATCHING, R.FAILED, R.ROLLED_BACK_UNHEALTHY}),
+    # a person decided: it goes on where it was, is rolled back, ends, or was put right by hand
+    R.UNKNOWN: frozenset({R.RUNNING, R.WATCHING, R.ROLLING_BACK, R.FAILED, R.NOT_RESTORED, R.ROLLED_BACK_UNHEALTHY}),
 }
 RUN_MOVES: Mapping[str, frozenset[str]] = {
     N.QUEUED: frozenset({N.RUNNING, N.CANCELLED}),
     N.RUNNING: frozenset({N.SUCCEEDED, N.FAILED, N.CANCELLED, N.UNKNOWN}),
-    N.UNKNOWN: frozenset({N.FAILED, N.SUCCEEDED}),
+    N.UNKNOWN: frozenset({N.RUNNING, N.FAILED, N.SUCCEEDED}),
 }
 STEP_MOVES: Mapping[str, frozenset[str]] = {
-    S.PENDING: frozenset({S.RUNNING, S.SKIPPED}),
-    # back to PENDING: the runner proved that the command was never started
+    # straight to UNKNOWN: its host was lost before anybody saw it begin
+    S.PENDING: frozenset({S.RUNNING, S.SKIPPED, S.UNKNOWN}),
+    # back to PENDING: never started, it can be repeated, or the target said that it did not happen
     S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.UNKNOWN, S.PENDING}),
     S.UNKNOWN: frozenset({S.SUCCEEDED, S.FAILED, S.PENDING}),
 }
@@ -94,6 +97,8 @@ FINAL = frozenset(
 OPEN = frozenset({R.DRAFT, R.VALIDATING, R.WAITING, R.APPROVED, R.QUEUED})
 # The target may have been changed, so that a rollback has something to undo.
 ROLLBACK_FROM = frozenset(state for state, to in ROLLOUT_MOVES.items() if R.ROLLING_BACK in to)
+# One run per target may be in one of these (a partial unique constraint holds it).
+RUN_ACTIVE = frozenset({N.RUNNING, N.UNKNOWN})
 # The system cannot end a rollout that stands here: a person rolls back again, or says that it was put right by hand.
 TO_SETTLE = frozenset({R.NOT_RESTORED, R.UNKNOWN})
 RUN_FINAL = frozenset({N.SUCCEEDED, N.FAILED, N.CANCELLED})

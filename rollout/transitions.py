@@ -7,16 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F
 
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
 from monitoring.notices import Severity
+from monitoring.routes import Route
 from rollout import nudge, states
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
-from rollout.states import RunState as N
 
 Moved = Rollout | Run | Step
 KINDS: dict[type[models.Model], str] = {Rollout: "rollout", Run: "run", Step: "step"}
@@ -36,7 +36,6 @@ NOTICES: dict[tuple[str, str], tuple[str, Severity]] = {
     ("rollout", R.ROLLED_BACK_UNHEALTHY): ("rollback_finished", "critical"),
     ("rollout", R.NOT_RESTORED): ("rollback_finished", "critical"),
     ("rollout", R.UNKNOWN): ("run_unknown", "critical"),
-    ("run", N.UNKNOWN): ("run_unknown", "critical"),
 }
 
 
@@ -76,10 +75,11 @@ def move(
     Raises ConflictError when the row is no longer as `obj` was read, ValueError when there is no such move.
     """
     kind, old = KINDS[type(obj)], obj.state
-    if not states.allowed(kind, old, to):
+    rows = type(obj)._default_manager.filter(pk=obj.pk, state=old, version=obj.version)
+    # asked of the row, too: who read an old state has lost a race, whatever he wanted
+    if not states.allowed(kind, old, to) and rows.exists():
         raise ValueError(f"{kind} {obj.pk} cannot go from {old} to {to}")
-    with transaction.atomic():
-        rows = type(obj)._default_manager.filter(pk=obj.pk, state=old, version=obj.version)
+    with audit.turn():
         if rows.update(state=to, version=F("version") + 1, **changes) != 1:
             current = type(obj)._default_manager.values_list("state", flat=True).get(pk=obj.pk)
             raise ConflictError(f"{kind} {obj.pk} was {old} when you looked; it is {states.label(current)} now")
@@ -103,10 +103,29 @@ def move(
             tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")
 
 
+def hold(run: Run) -> None:
+    """Keep a run as it was read until this transaction ends; raise ConflictError when somebody moved it meanwhile.
+
+    What ends a run through other rows first asks this: a caller that is late must find out before it writes anything.
+    """
+    rows = Run.objects.filter(pk=run.pk, state=run.state, version=run.version)
+    if rows.update(version=F("version")) != 1:
+        raise ConflictError(f"{run} was {states.label(run.state)} when you looked, and was moved since")
+
+
 def tell(
-    obj: Moved, event: str, severity: Severity, *, why: str, by: Actor, now: datetime, key: str, **more: str
+    obj: Moved,
+    event: str,
+    severity: Severity,
+    *,
+    why: str,
+    by: Actor,
+    now: datetime,
+    key: str,
+    everywhere: bool = False,
+    **more: str,
 ) -> None:
-    """Queue the notices of an event, for the channels that the component's routes name."""
+    """Queue the notices of an event, for the channels whose routes want it; `everywhere`: for all that are named."""
     rollout = rollout_of(obj)
     context = {
         "rollout": str(rollout),
@@ -124,11 +143,16 @@ def tell(
         subject=subject_of(rollout),
         severity=severity,
         context=context,
-        routes=rollout.target.component.spec.routes,
+        routes=every_route(rollout) if everywhere else rollout.target.component.spec.routes,
         key=f"{event}-{key}",
         url=url_of(rollout),
         now=now,
     )
+
+
+def every_route(rollout: Rollout) -> tuple[Route, ...]:
+    """Return the channels of the component's routes, each for every event: nobody has filtered away what is loud."""
+    return tuple(Route(channel=one.channel) for one in rollout.target.component.spec.routes)
 
 
 def _nudge_github(rollout: Rollout) -> None:

@@ -3,19 +3,20 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
+from django.views.generic import RedirectView
 
-from approvals.forms import SignInForm
 from rollout.api.app import patterns
 from rollout.views import publishing, tokens
 from rollout.views.admin_door import admin_sign_in
 
+handler500 = "rollout.views.trouble.server_error"
 urlpatterns = [
-    path(
-        "login/", auth.LoginView.as_view(redirect_authenticated_user=True, authentication_form=SignInForm), name="login"
-    ),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     # before the admin site: its own sign-in would not count wrong passwords
     path("admin/login/", admin_sign_in, name="admin_login"),
+    # its change of a password would leave nothing in the audit
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password"), name="admin_password"),
+    path("admin/password_change/done/", RedirectView.as_view(pattern_name="security"), name="admin_password_done"),
     path("admin/", admin.site.urls),
     path("", include("approvals.urls")),
     # --- rollouts: the page, its fragments, its verbs

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from django.db import transaction
-
-from monitoring import watcher
+from monitoring import audit, watcher
 from monitoring.audit import SYSTEM
 from monitoring.gates import GateProfile
 from monitoring.models import Watch
@@ -33,7 +31,7 @@ def begin(run: Run, step: Step, *, now: datetime) -> None:
         routes=rollout.target.component.spec.routes,
         url=transitions.url_of(rollout),
     )
-    with transaction.atomic():
+    with audit.turn():
         move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
         watch = watcher.open(spec, now=now)
         Run.objects.filter(pk=run.pk).update(watch=watch)
@@ -63,7 +61,7 @@ def _breach(run: Run, watch: Watch, now: datetime) -> None:
     if run.rollout.automatic_rollback_used:
         _ask(run.rollout, watch, now)
         return
-    with transaction.atomic():
+    with audit.turn():
         transitions.tell(
             run.rollout,
             "watch_breached",
@@ -78,7 +76,7 @@ def _breach(run: Run, watch: Watch, now: datetime) -> None:
 
 
 def _ask(rollout: Rollout, watch: Watch, now: datetime) -> None:
-    with transaction.atomic():
+    with audit.turn():
         asked = Rollout.objects.filter(pk=rollout.pk, needs_decision="").update(needs_decision=watch.reason)
         if asked:
             transitions.tell(

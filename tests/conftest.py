@@ -9,12 +9,18 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test import TestCase
 
-from tests.base import make_cast
-from tests.guardless import guardless_flush
+from monitoring import chain_watch
+from tests.base import Client, make_cast
+from tests.factories import that_day
+from tests.guardless import guardless_flush, no_anchors
+from tests.turns import Turns
 
-__all__ = ["guardless_flush"]
+__all__ = ["guardless_flush", "no_anchors"]
 
+REAL_CLOCKS = ("slow", "browser", "fault", "today")
 REQUIRED = {word for word in os.environ.get("GR_TEST_REQUIRE", "").split(",") if word}
 
 
@@ -38,6 +44,48 @@ def lacks(what: str, why: str) -> None:
     if what in REQUIRED:
         pytest.fail(f"GR_TEST_REQUIRE names {what}, but {why}")
     pytest.skip(f"{what.upper()} MISSING: {why}")
+
+
+@pytest.fixture
+def on_that_day() -> Iterator[None]:
+    """Let a test live on the day of the factories."""
+    with that_day():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_day(request: pytest.FixtureRequest) -> None:
+    """Let every test live on that day, whenever it is run, but those whose processes would not follow."""
+    if not any(map(request.node.get_closest_marker, REAL_CLOCKS)):
+        request.getfixturevalue("on_that_day")
+
+
+@pytest.fixture(autouse=True)
+def turns(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose code touched a row, and appended to the audit after it: see audit.turn."""
+    mark, in_class = request.node.get_closest_marker("django_db"), issubclass(request.cls or object, TestCase)
+    if not (mark or "db" in request.fixturenames) or (mark and mark.kwargs.get("transaction")):
+        yield
+        return
+    request.getfixturevalue("db")
+    # TestCase wraps its tests once more, later; so does a test that undoes what it did, game after game
+    later = in_class + (request.node.get_closest_marker("undoes") is not None)
+    watched = Turns(own=len(connection.savepoint_ids) + later)
+    with connection.execute_wrapper(watched):
+        yield
+    assert watched.faults == [], "these rows were touched before audit.turn()"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_thread_that_verifies() -> None:
+    """Let no page begin a thread beside a test: it would read, and lock, the test's own database."""
+    chain_watch.WATCH.start = lambda work: None
+
+
+@pytest.fixture
+def client() -> Client:
+    """Return a browser whose forms carry a key, in the place of pytest-django's."""
+    return Client()
 
 
 @pytest.fixture

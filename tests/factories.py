@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import time_machine
 from django.contrib.auth.models import User
 
+from approvals.change_rules import Asker
 from monitoring.audit import SYSTEM, Actor, Via
-from rollout import actions, drafting, evidence, freezing, loading, transitions
-from rollout.models import Component, Release, Rollout, Target
+from rollout import actions, drafting, evidence, freezing, glass, glass_review, loading, transitions
+from rollout.models import BreakGlass, Component, GlassReview, Release, Rollout, Target
 from rollout.states import RolloutState as R
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -87,6 +89,11 @@ GATES: dict[str, Any] = {
 }
 
 
+def that_day() -> time_machine.travel:
+    """Return the clock of an hour after what is made here, going on: a sign-off that is made here expires in a day."""
+    return time_machine.travel(NOW + timedelta(hours=1), tick=True)
+
+
 def later(seconds: float) -> datetime:
     """Return the moment that many seconds after NOW."""
     return NOW + timedelta(seconds=seconds)
@@ -114,6 +121,11 @@ def write_component(folder: Path, *, text: str = TOML, gates: dict[str, Any] = G
 def load(path: Path, *, by: Actor = SYSTEM, now: datetime = NOW) -> Component:
     """Load a component.toml and return its component."""
     return loading.load(path, by=by, now=now).configuration.component
+
+
+def asker(user: User, now: datetime = NOW, **changed: Any) -> Asker:
+    """Return an admin who has just proved that it is he."""
+    return Asker(**{"user": user, "authenticated_at": now, "by": actor(user), "now": now, **changed})
 
 
 def make_target(folder: Path, environment: str = "production") -> Target:
@@ -195,6 +207,35 @@ def approve(rollout: Rollout, cast: dict[str, User]) -> Rollout:
 def make_approved(target: Target, cast: dict[str, User], version: str = "1.1.0") -> Rollout:
     """Return a rollout that may start."""
     return approve(make_waiting(target, cast["rita"], version), cast)
+
+
+def break_glass(rollout: Rollout, user: User, **changed: Any) -> BreakGlass:
+    """Start past what the sign-off lacks, as a freshly authenticated person who gives two reasons."""
+    now = changed.get("now", NOW)
+    values: dict[str, Any] = {
+        "user": user,
+        "digest_seen": rollout.digest,
+        "why_now": "uploads fail for every customer since 11:40",
+        "why_safe": "the fix was run on staging for an hour",
+        "authenticated_at": now,
+        "by": actor(user),
+        "now": now,
+    }
+    return glass.break_glass(fresh(rollout), **{**values, **changed})
+
+
+def review_glass(broken: BreakGlass, user: User, verdict: str = "AGREE", **changed: Any) -> GlassReview:
+    """Review a break-glass as a freshly authenticated person."""
+    now = changed.get("now", NOW)
+    values: dict[str, Any] = {
+        "user": user,
+        "verdict": verdict,
+        "words": "read the log and the dashboards of that hour",
+        "authenticated_at": now,
+        "by": actor(user),
+        "now": now,
+    }
+    return glass_review.review(broken, **{**values, **changed})
 
 
 def fresh(rollout: Rollout) -> Rollout:

@@ -26,10 +26,11 @@ class FakeRunner:
         self.cancelled: set[Path] = set()
         self.orphaned: set[Path] = set()
         self.refuse_start = False
+        self.age = 0.0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take the place of the functions that the engine calls."""
-        for name in ("lock", "is_held", "is_alive", "read_exit", "was_started", "cancel"):
+        for name in ("lock", "is_held", "is_alive", "read_exit", "was_started", "cancel", "age_s"):
             monkeypatch.setattr(runner, name, getattr(self, name))
 
     @contextlib.contextmanager
@@ -54,6 +55,10 @@ class FakeRunner:
     def was_started(self, folder: Path) -> bool:
         """Say whether the runner came as far as to start the command."""
         return folder in self.started
+
+    def age_s(self, folder: Path) -> float:
+        """Return how long ago a command was started."""
+        return self.age
 
     def cancel(self, folder: Path) -> None:
         """End a command as the real runner does when it is asked to."""

@@ -3,7 +3,8 @@
     .venv/bin/python docs/screenshots/take.py --base-url http://localhost:8000 --logins var/demo/logins.json
 
 It signs in and reads; it decides nothing. Chromium is taken from GR_CHROMIUM or the PATH.
-`--only rollout` takes one page again, `--rollout 4` another rollout than the newest to production.
+`--only rollout` takes one page again, `--rollout 4` another rollout than the newest to production; `--only unknown`
+wants one that is UNKNOWN.
 """
 
 import argparse
@@ -29,7 +30,9 @@ PAGES = {
     "incident": ("tom", "/incidents/{incident}/"),
     "history": ("aud", "/history/?component=dhash&environment=production"),
     "component": ("olaf", "/components/dhash/"),
+    "unknown": ("olaf", "/rollouts/{unknown}/"),
 }
+ON_REQUEST = {"unknown"}  # the tour of the demo leaves nothing unknown: kill a worker and its runner first
 LOOKS = {
     "light": ({"width": 1280, "height": 900}, "light"),
     "dark": ({"width": 1280, "height": 900}, "dark"),
@@ -58,7 +61,7 @@ def signed_in(browser: Browser, base_url: str, name: str, password: str, look: s
         page.goto(f"{base_url}/login/")
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(password)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url(f"{base_url}/")
         SESSIONS[name] = context.storage_state()
     yield page
@@ -72,6 +75,17 @@ def newest(page: Page, base_url: str, where: str, pattern: str) -> str:
     if found is None:
         raise SystemExit(f"{where} names no {pattern}: let the tour of the demo end first")
     return found[1]
+
+
+def find(page: Page, base_url: str, paths: list[str], rollout: str | None) -> dict[str, str]:
+    """Return the numbers that the addresses of some pages ask for."""
+    found, link = {}, r'href="/rollouts/(\d+)/"'
+    if any("{unknown}" in path for path in paths):
+        found["unknown"] = newest(page, base_url, "/rollouts/?state=UNKNOWN", link)
+    if any("{rollout}" in path or "{incident}" in path for path in paths):
+        found["rollout"] = rollout or newest(page, base_url, "/rollouts/?environment=production", link)
+        found["incident"] = newest(page, base_url, f"/rollouts/{found['rollout']}/", r'href="/incidents/(\d+)/"')
+    return found
 
 
 def shoot(page: Page, file: Path, look: str, more: int = 0) -> None:
@@ -96,20 +110,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE)
     given = parser.parse_args()
     base = given.base_url.rstrip("/")
+    wanted = given.only or [name for name in PAGES if name not in ON_REQUEST]
     passwords = {one["username"]: one["password"] for one in json.loads(given.logins.read_text())}
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = os.environ.get("GR_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS.split())
         with signed_in(browser, base, "aud", passwords["aud"]) as page:
-            lists, link = "/rollouts/?environment=production", r'href="/rollouts/(\d+)/"'
-            rollout = given.rollout or newest(page, base, lists, link)
-            incident = newest(page, base, f"/rollouts/{rollout}/", r'href="/incidents/(\d+)/"')
-        for name in given.only or PAGES:
+            numbers = find(page, base, [PAGES[name][1] for name in wanted], given.rollout)
+        for name in wanted:
             who, path = PAGES[name]
             for look in LOOKS:
                 with signed_in(browser, base, who, passwords[who], look) as page:
-                    page.goto(base + path.format(rollout=rollout, incident=incident))
+                    page.goto(base + path.format(**numbers))
                     shoot(page, given.out / f"{name}-{look}.png", look, TALLER.get(name, 0))
         browser.close()
     return 0

@@ -1,4 +1,4 @@
-"""A person in a browser, as far as HTTP goes: a signed-in session that posts forms with their CSRF token."""
+"""A person in a browser, as far as HTTP goes: a signed-in session that posts forms with their hidden fields."""
 
 import hashlib
 import re
@@ -7,7 +7,8 @@ from typing import Any
 
 import requests
 
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+# what every form of a page carries: the token against forms of other sites, the key against sending it twice
+HIDDEN = re.compile(r'name="(csrfmiddlewaretoken|once|digest)" value="([^"]+)"')
 DIGEST = re.compile(r'name="digest" value="([0-9a-f]{64})"')
 
 
@@ -39,11 +40,10 @@ class Browser:
 
     def post(self, path: str, *, page: str = "", files: dict | None = None, **fields: str) -> requests.Response:
         """Send a form as the page `page` (default: the same path) shows it; raise TourFailed on an error."""
-        match = TOKEN.search(self.get(page or path).text)
-        token = match[1] if match else self.session.cookies.get("csrftoken", "")
+        hidden = dict(HIDDEN.findall(self.get(page or path).text))
         answer = self.session.post(
             self.base_url + path,
-            data={**fields, "csrfmiddlewaretoken": token},
+            data={**hidden, **fields},
             files=files,
             headers={"Referer": self.base_url + (page or path)},
             timeout=60,

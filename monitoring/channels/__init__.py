@@ -8,6 +8,8 @@ CHANNELS: dict[str, Sender] = {
     "discord": discord.send,
     "email": email.send,
     "file": file.send,
+    # to the one person whom a message is about; whose address that is, is asked when it is sent
+    "person": email.send,
     "slack": slack.send,
     "teams": teams.send,
     "webhook": webhook.send,

@@ -14,7 +14,7 @@ def send(message: Message, config: ChannelConfig) -> None:
 
 def payload(message: Message) -> dict[str, object]:
     """Return the webhook's JSON; the link stays whole, the text before it is cut, and nobody is pinged by it."""
-    link = f"\n<{message.url}>" if message.url else ""
+    link = f"\n-# {escape(message.key)}" + (f"\n<{message.url}>" if message.url else "")
     text = f"**{escape(message.title)}**\n{escape(message.body)}"
     return {"content": shorten(text, CONTENT_MAX - len(link)) + link, "allowed_mentions": {"parse": []}}
 

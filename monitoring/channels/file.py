@@ -3,8 +3,9 @@
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 
-from ..storage import sync_directory
+from ..storage import make_directory, sync_descriptor, sync_directory
 from .base import ChannelConfig, ChannelError, Message
 
 
@@ -14,22 +15,28 @@ def send(message: Message, config: ChannelConfig) -> None:
 
 
 def append_line(config: ChannelConfig, record: dict[str, object]) -> None:
-    """Append one JSON line to the notice file, whole or not at all for a reader that takes line by line."""
+    """Append one JSON line to the notice file; a torn one before it, of a full disk or a power cut, ends there."""
     if config.path is None:
         raise ChannelError("no file is set: expected GR_NOTICE_FILE", permanent=True)
     line = json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n"
     try:
-        config.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = not config.path.exists()
-        descriptor = os.open(config.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            written = os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if fresh:
-            sync_directory(config.path.parent)
+        make_directory(config.path.parent)
+        _append(config.path, line)
     except OSError as error:
         raise ChannelError(f"the notice file cannot be written: {error.strerror}", permanent=False) from None
-    if written != len(line):
-        raise ChannelError("the notice file took only a part of the line: is the disk full?", permanent=False)
+
+
+def _append(path: Path, line: bytes) -> None:
+    fresh = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        end = os.fstat(descriptor).st_size
+        torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        whole = b"\n" + line if torn else line
+        if os.write(descriptor, whole) != len(whole):
+            raise ChannelError("the notice file took only a part of the line: is the disk full?", permanent=False)
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+    if fresh:
+        sync_directory(path.parent)

@@ -16,7 +16,7 @@ def send(message: Message, config: ChannelConfig) -> None:
 
 def payload(message: Message) -> dict[str, object]:
     """Return the webhook's JSON; `text` is what a phone shows in its notification."""
-    place = " · ".join(part for part in (message.component, message.environment, message.severity) if part)
+    place = " · ".join(filter(None, (message.component, message.environment, message.severity, message.key)))
     blocks: list[dict[str, object]] = [
         {"type": "header", "text": {"type": "plain_text", "text": shorten(message.title, HEADER_MAX)}},
         {"type": "section", "text": {"type": "mrkdwn", "text": _section(message.body)}},

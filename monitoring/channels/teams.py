@@ -15,7 +15,12 @@ def send(message: Message, config: ChannelConfig) -> None:
 
 def payload(message: Message) -> dict[str, object]:
     """Return the workflow's JSON: one message with one card."""
-    facts = [("Component", message.component), ("Environment", message.environment), ("Severity", message.severity)]
+    facts = [
+        ("Component", message.component),
+        ("Environment", message.environment),
+        ("Severity", message.severity),
+        ("Message", message.key),
+    ]
     card: dict[str, object] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

@@ -1,6 +1,6 @@
 """Tables of the monitoring room."""
 
-from .audit import AuditEntry, AuditHead
+from .audit import AuditEntry, AuditHead, Checkpoint
 from .incident import Attachment, Incident, IncidentEntry
 from .notice import Notice, NoticeAttempt
 from .watch import Poll, Sample, Watch
@@ -9,6 +9,7 @@ __all__ = [
     "Attachment",
     "AuditEntry",
     "AuditHead",
+    "Checkpoint",
     "Incident",
     "IncidentEntry",
     "Notice",

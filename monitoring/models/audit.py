@@ -32,6 +32,11 @@ class AuditEntry(AboutSubject):
             models.Index(fields=["action", "seq"], name="audit_action"),
             models.Index(fields=["actor_name", "seq"], name="audit_actor"),
             models.Index(fields=["component", "environment", "seq"], name="audit_place"),
+            # one for each combination of filters of the history page: it asks for exactly these, ordered by seq
+            models.Index(fields=["actor_name", "action", "seq"], name="audit_actor_action"),
+            models.Index(fields=["component", "environment", "action", "seq"], name="audit_place_action"),
+            models.Index(fields=["component", "environment", "actor_name", "seq"], name="audit_place_actor"),
+            models.Index(fields=["component", "environment", "actor_name", "action", "seq"], name="audit_place_both"),
             models.Index(fields=["at"], name="audit_at"),
         ]
 
@@ -44,6 +49,26 @@ class AuditHead(models.Model):
 
     seq = models.PositiveBigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="0" * 64)
+    # the latest time that any entry tells, and how far below it a later entry ever told: time becomes a span of numbers
+    newest_at = models.DateTimeField(null=True)
+    set_back_us = models.PositiveBigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"audit head at {self.seq}"
+
+
+class Checkpoint(models.Model):
+    """A head of the chain, signed by a key that is not in the database; `body` is the exact text that was signed."""
+
+    seq = models.PositiveBigIntegerField(unique=True)
+    hash = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    key = models.CharField(max_length=64)
+    body = models.TextField()
+    signature = models.CharField(max_length=128)
+
+    class Meta:
+        ordering = ["-seq"]
+
+    def __str__(self) -> str:
+        return f"checkpoint at #{self.seq} by key {self.key[:12]}"

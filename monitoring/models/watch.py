@@ -44,6 +44,7 @@ class Watch(AboutSubject):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "watches"
         indexes = [models.Index(fields=["state", "next_due_at"], name="watch_due")]
 
     def __str__(self) -> str:

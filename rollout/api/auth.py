@@ -9,20 +9,19 @@ from django.utils import timezone
 from ninja.security import HttpBearer
 
 from approvals import ledger
+from approvals.actors import signs_as
 from monitoring.audit import Actor
-from rollout import tokens
+from rollout import access, tokens
 from rollout.api.errors import ApiError
 from rollout.models import Artifact, Component, Release, Rollout, Token
-
-READ, WRITE = "rollout:read", "release:write"
 
 
 class Bearer(HttpBearer):
     """Takes a live token that has the scope and whose owner still holds a role for its component."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, operation: str) -> None:
         super().__init__()
-        self.scope = scope
+        self.scope = access.TOKENS[operation]  # an operation without a row does not even load
 
     def authenticate(self, request: HttpRequest, token: str) -> Token | None:
         """Return the token, None when it is not valid; raise when it may not do this."""
@@ -49,6 +48,7 @@ def who(request: HttpRequest) -> dict[str, Any]:
     actor = Actor(
         id=token.owner.pk,
         name=token.owner.get_username(),
+        printed=signs_as(token.owner),
         via="api",
         address=request.META.get("REMOTE_ADDR", ""),
         session=token.prefix,

@@ -1,5 +1,6 @@
 """What CI brings: releases, artifacts, links to its runs."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,13 +10,13 @@ from ninja import Router
 
 from approvals.ledger import Refused
 from monitoring import storage
-from rollout import drafting, evidence, states
+from rollout import drafting, evidence, states, winners
 from rollout.api import shapes
-from rollout.api.auth import READ, WRITE, Bearer, component_of, release_of, who
+from rollout.api.auth import Bearer, component_of, release_of, who
 from rollout.api.errors import ApiError
-from rollout.api.once import once, respond
+from rollout.api.once import again, is_known, once, respond
 from rollout.component import LINKS, UPLOADS
-from rollout.models import Artifact, Release
+from rollout.models import Artifact, Component, Release
 from rollout.states import RolloutState as R
 
 router = Router(tags=["releases"])
@@ -38,23 +39,23 @@ BODY = {
 }
 
 
-@router.post("/components/{name}/releases", auth=Bearer(WRITE), response=RELEASE_BODY)
+@router.post("/components/{name}/releases", auth=Bearer("create_release"), response=RELEASE_BODY)
 def create_release(request: HttpRequest, name: str, body: shapes.ReleaseIn) -> HttpResponse:
     """Create a release of the token's component. Takes an Idempotency-Key."""
     component = component_of(request, name)
 
     def work() -> tuple[int, dict[str, Any]]:
-        if Release.objects.filter(component=component, version=body.version).exists():
-            raise ApiError(409, f"{component.name} {body.version} exists already", "a new version; none ever changes")
+        _require_new(component, body.version)
         try:
             return 201, shapes.release(drafting.create_release(component, **body.dict(), **who(request)))
         except Refused as refusal:
+            _require_new(component, body.version)  # somebody may have made it between our look and our write
             raise ApiError(422, str(refusal))
 
     return once(request, work)
 
 
-@router.get("/components/{name}/releases", auth=Bearer(READ), response={200: list[dict[str, Any]], **ERRORS})
+@router.get("/components/{name}/releases", auth=Bearer("list_releases"), response={200: list[dict[str, Any]], **ERRORS})
 def list_releases(request: HttpRequest, name: str, version: str = "", limit: int = 50) -> Any:
     """List the newest releases of the token's component."""
     releases = Release.objects.filter(component=component_of(request, name)).select_related("component")
@@ -63,7 +64,7 @@ def list_releases(request: HttpRequest, name: str, version: str = "", limit: int
     return [shapes.release(one) for one in releases[: max(1, min(limit, 200))]]
 
 
-@router.get("/releases/{int:pk}", auth=Bearer(READ), response={200: dict[str, Any], **ERRORS})
+@router.get("/releases/{int:pk}", auth=Bearer("get_release"), response={200: dict[str, Any], **ERRORS})
 def get_release(request: HttpRequest, pk: int) -> Any:
     """Return a release with its evidence."""
     return shapes.release(release_of(request, pk))
@@ -72,12 +73,15 @@ def get_release(request: HttpRequest, pk: int) -> Any:
 @router.api_operation(
     ["PUT", "POST"],
     "/releases/{int:pk}/artifacts/{kind}",
-    auth=Bearer(WRITE),
+    auth=Bearer("put_artifact"),
     response={200: dict[str, Any], 201: dict[str, Any], **ERRORS},
     openapi_extra=BODY,
 )
 def put_artifact(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
-    """Attach a file: the raw body, or multipart by POST. Bytes that are there already (X-SHA256) answer 200."""
+    """Attach a file: the raw body, or multipart by POST. Bytes that are there already (X-SHA256) answer 200.
+
+    Takes an Idempotency-Key.
+    """
     release = release_of(request, pk)
     drafting.require_owner(who(request)["user"], release.component)
     if kind not in UPLOADS:
@@ -93,7 +97,7 @@ def put_artifact(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     return _keep(request, release, kind, name, _body(request))
 
 
-@router.post("/releases/{int:pk}/links", auth=Bearer(WRITE), response=RELEASE_BODY)
+@router.post("/releases/{int:pk}/links", auth=Bearer("add_link"), response=RELEASE_BODY)
 def add_link(request: HttpRequest, pk: int, body: shapes.LinkIn) -> HttpResponse:
     """Link a CI run, replacing an earlier one of its kind. Takes an Idempotency-Key."""
     release = release_of(request, pk)
@@ -105,7 +109,7 @@ def add_link(request: HttpRequest, pk: int, body: shapes.LinkIn) -> HttpResponse
         try:
             made = evidence.link(release, kind=body.kind, url=body.url, **who(request))
         except Refused as refusal:
-            raise ApiError(_status(release), str(refusal))
+            raise _refused(release, refusal)
         drafting.recheck_release(release, now=who(request)["now"])
         return 201, shapes.link(made)
 
@@ -116,16 +120,33 @@ def _keep(request: HttpRequest, release: Release, kind: str, name: str, chunks: 
     expected = request.headers.get("X-SHA256", "").lower()
     if expected and not evidence.SHA256.fullmatch(expected):
         raise ApiError(400, "X-SHA256 cannot be read", "64 hexadecimal digits")
+    if is_known(request):
+        # it is evidence already, and the release may be on its way by now: the bytes are only compared
+        return again(request, f"{name} {_sha256(chunks)}")
     here = Artifact.objects.filter(release=release, rollout=None, kind=kind, name=name, replaced_at=None).first()
     if here is not None and here.sha256 == expected:
         return respond(200, shapes.artifact(here))
-
     try:
-        made = evidence.attach(release, kind=kind, name=name, chunks=chunks, sidecar=expected, **who(request))
+        received = evidence.receive(release, kind=kind, name=name, chunks=chunks, sidecar=expected)
     except Refused as refusal:
-        raise ApiError(_status(release), str(refusal))
-    drafting.recheck_release(release, now=who(request)["now"])
-    return respond(201, shapes.artifact(made))
+        raise _refused(release, refusal)
+
+    def work() -> tuple[int, dict[str, Any]]:
+        try:
+            made = evidence.record(release, received, **who(request))
+        except Refused as refusal:
+            raise _refused(release, refusal)
+        drafting.recheck_release(release, now=who(request)["now"])
+        return 201, shapes.artifact(made)
+
+    return once(request, work, f"{name} {received.sha256}")
+
+
+def _sha256(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _body(request: HttpRequest) -> Iterator[bytes]:
@@ -141,7 +162,16 @@ def _body(request: HttpRequest) -> Iterator[bytes]:
         raise ApiError(400, f"the body ended after {got} of {length} bytes; nothing was kept", "the whole file")
 
 
-def _status(release: Release) -> int:
+def _require_new(component: Component, version: str) -> None:
+    found = Release.objects.filter(component=component, version=version).first()
+    if found is not None:
+        said = f"{component.name} {version} exists already"
+        raise ApiError(409, said, "a new version; none ever changes", winners.of("release", found.pk))
+
+
+def _refused(release: Release, refusal: Refused) -> ApiError:
     """Return 409 while the release is on its way and takes no evidence, otherwise 422: what came is not acceptable."""
-    on_its_way = {R.VALIDATING, R.QUEUED, *states.ACTIVE}
-    return 409 if release.rollouts.filter(state__in=on_its_way).exists() else 422
+    holder = release.rollouts.filter(state__in=[R.VALIDATING, R.QUEUED, *states.ACTIVE]).first()
+    if holder is None:
+        return ApiError(422, str(refusal))
+    return ApiError(409, str(refusal), "evidence before the submit, or after its end", winners.of_rollout(holder.pk))

@@ -42,6 +42,7 @@ class Problem(Schema):
 
     error: str
     expected: str
+    winner: dict[str, Any] | None = None
 
 
 def release(one: Release) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Copies and restores databases: SQLite by its online backup, PostgreSQL by pg_dump and pg_restore."""
 
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from rollout.archive.errors import BackupError, CorruptBackup
 SIDE_FILES = ("-wal", "-shm", "-journal")
 TOOL_SECONDS = 3600
 BUSY_SECONDS = 30
+VERSION_SECONDS = 10
+# as in "pg_dump (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"
+VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
 def sqlite_copy(source: Path, dest: Path) -> None:
@@ -86,6 +90,16 @@ def pg_restore(url: str, source: Path) -> None:
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
         connection.execute("CREATE SCHEMA public")
     _run(["pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", str(source)], url)
+
+
+def client_version() -> int:
+    """Return the major version of the pg_dump that is installed; 0 when none can be run."""
+    try:
+        done = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = VERSION.search(done.stdout)
+    return int(found[1]) if found else 0
 
 
 def pg_row_counts(url: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import psycopg
 
-from monitoring import canonical
+from monitoring import canonical, storage
 from rollout.archive import dump
 from rollout.archive.container import STORED, Container, Head
 from rollout.archive.deflate import compress, crc32
@@ -59,8 +59,7 @@ def save(spec: RawSpec, folder: Path, *, now: datetime, log: Log) -> tuple[Repor
             head = Head(name=MANIFEST, type="file", mode=0o600, mtime_ns=0)
             box.add(head, raw, method=STORED, crc=crc32(raw), size=len(raw))
             sha256 = box.finish()
-            out.flush()
-            os.fsync(out.fileno())
+            storage.sync_open(out)
         _read_back(place.partial, members)
         publish(place, sha256, folder)
     for fault in faults:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from monitoring import storage
 from rollout.archive.errors import CorruptBackup
 
 CHUNK_BYTES = 1 << 20
@@ -55,6 +56,6 @@ def _sync(path: Path) -> None:
     # Windows syncs only what is open for writing; elsewhere a read-only file must be opened for reading
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        storage.sync_descriptor(descriptor)
     finally:
         os.close(descriptor)

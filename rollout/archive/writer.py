@@ -169,8 +169,7 @@ def _write(
         sha256 = packer.finish(
             manifest.build(spec, members, databases.rows, created=place.created, kind=kind, shown=shown)
         )
-        out.flush()
-        os.fsync(out.fileno())
+        storage.sync_open(out)
     progress(100)
     return sha256
 
@@ -182,12 +181,9 @@ def publish(place: Place, sha256: str, folder: Path) -> None:
     """
     place.partial.chmod(0o600)
     try:
-        os.link(place.partial, place.final)
+        storage.name_new(place.partial, place.final)
     except FileExistsError:
         raise BackupError(f"{place.final} appeared while the backup was written; try again")
-    except OSError:  # a file system without hard links: take the name first, then replace the empty file
-        os.close(os.open(place.final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        place.partial.replace(place.final)
     try:
         place.partial.unlink(missing_ok=True)
         storage.sync_directory(place.final.parent)

@@ -1,17 +1,25 @@
 """Runs one declared argv of a component in a release directory: a list, never a shell."""
 
+import contextlib
 import os
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rollout.drivers import guardian
 from rollout.target import CURRENT, TargetSpec
 
-# What leaves a process behind must not inherit the target's lock: it would hold it for as long as it lives.
+# What leaves a process behind must not inherit the target's lock: it would hold it for as long as it lives. Its
+# guardian holds it, and ends when the command does.
 LEAVE_A_DAEMON = frozenset({"start", "reload"})
 LOCK = "GR_LOCK_DESCRIPTOR"
+# Half of what the runner keeps of a step.
+OUTPUT_LIMIT_BYTES = 8 * 1024**2
+LOOK_S = 0.02
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 
@@ -66,7 +74,10 @@ def run(
     environment |= {f"GR_{key.upper()}": value for key, value in known.items()}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     log(f"$ {' '.join(argv)}   (in {release_dir})")
-    keep = () if name in LEAVE_A_DAEMON else _lock_descriptor()
+    keep = _lock_descriptor()
+    if keep and name in LEAVE_A_DAEMON:
+        guarded = (sys.executable, "-I", guardian.__file__, str(keep[0]), *argv)
+        return replace(_stream(guarded, release_dir, environment, keep, log, timeout_s), argv=argv)
     return _stream(argv, release_dir, environment, keep, log, timeout_s)
 
 
@@ -95,9 +106,9 @@ def _stream(
 ) -> Done:
     """Read the output into a file, not a pipe: a daemon that inherits it must not keep us waiting for its end."""
     with tempfile.TemporaryFile() as sink:
-        code = _wait(argv, cwd, environment, keep, sink.fileno(), timeout_s)
+        code, note = _wait(argv, cwd, environment, keep, sink.fileno(), timeout_s)
         sink.seek(0)
-        text = sink.read().decode("utf-8", "replace")
+        text = sink.read(OUTPUT_LIMIT_BYTES).decode("utf-8", "backslashreplace") + note
     for line in text.splitlines():
         log(f"  {line}")
     log(f"  exit {code}")
@@ -106,22 +117,32 @@ def _stream(
 
 def _wait(
     argv: tuple[str, ...], cwd: Path, environment: dict[str, str], keep: tuple[int, ...], sink: int, timeout_s: int
-) -> int:
+) -> tuple[int, str]:
+    """Return the exit code, and what is to be said beside the output."""
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             argv,
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            timeout=timeout_s,
             pass_fds=keep,
-            check=False,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        os.write(sink, f"ended after its time-out of {timeout_s} s\n".encode())
-        return 124
+        )
     except OSError as error:
-        os.write(sink, f"could not be started: {error}\n".encode())
-        return 127
+        return 127, f"could not be started: {error}\n"
+    try:
+        return _watch(process, sink, timeout_s)
+    finally:  # also when we are ended ourselves
+        process.kill()
+        process.wait()
+
+
+def _watch(process: subprocess.Popen[bytes], sink: int, timeout_s: int) -> tuple[int, str]:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(LOOK_S), ""
+        if os.fstat(sink).st_size > OUTPUT_LIMIT_BYTES:
+            return 125, f"\nended because it printed more than {OUTPUT_LIMIT_BYTES} bytes\n"
+    return 124, f"ended after its time-out of {timeout_s} s\n"

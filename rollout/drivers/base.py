@@ -1,8 +1,9 @@
 """What every driver can do, and how it says that it could not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rollout.target import TargetSpec
 
@@ -13,10 +14,19 @@ class DriverError(RuntimeError):
     """The target could not be changed as asked; the sentence says what was found."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the target says of a step that nobody saw end; `live` is the release directory, "" when not known."""
+
+    answer: Literal["done", "not_done", "unknown"]
+    live: str
+    sentence: str
+
+
 class Driver(Protocol):
     """A way to change a target; everything it does is idempotent, so that a step can be asked again."""
 
-    # resumable: asking again completes it; probeable: `live` tells what is there; opaque: a person has to look
+    # resumable: asking again completes it; probeable: `probe` tells what happened; opaque: a person has to look
     recovery: Literal["resumable", "probeable", "opaque"]
 
     def live(self, target: TargetSpec) -> str:
@@ -29,6 +39,10 @@ class Driver(Protocol):
 
     def switch(self, target: TargetSpec, release_dir: str, *, log: Log) -> None:
         """Make a staged release the live one on disk; the reload is a command of the component."""
+        ...
+
+    def probe(self, target: TargetSpec, step_kind: str, params: Mapping[str, Any]) -> Answer:
+        """Say whether a step's effect is there, without changing anything."""
         ...
 
 

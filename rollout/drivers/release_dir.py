@@ -1,12 +1,13 @@
 """Numbered release directories behind a `current` symlink: stage, fsync, rename of the link."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from monitoring import storage
 from rollout.archive import release
-from rollout.drivers.base import DriverError, Log
+from rollout.drivers.base import Answer, DriverError, Log
 from rollout.target import CURRENT, TargetSpec
 
 
@@ -47,3 +48,18 @@ class ReleaseDir:
         new.replace(root / CURRENT)
         storage.sync_directory(root)
         log(f"current: {before or 'nothing'} -> {release_dir}")
+
+    def probe(self, target: TargetSpec, step_kind: str, params: Mapping[str, Any]) -> Answer:
+        """Say from the disk whether a release is staged or switched to; of what a command did the disk says nothing."""
+        live, release_dir = self.live(target), str(params.get("release_dir", ""))
+        stands = f"current leads to {live or 'nothing'}"
+        if step_kind == "stage":  # it gets its name by one rename, when every byte is there
+            there = (target.root_path / release_dir).is_dir()
+            if there:
+                return Answer("done", live, f"{release_dir} is there whole; {stands}")
+            return Answer("not_done", live, f"{release_dir} is not there; {stands}")
+        if step_kind != "switch":
+            return Answer("unknown", live, f"{stands}; what the step's command did cannot be seen on the disk")
+        if live == release_dir:
+            return Answer("done", live, f"{stands}; whether a reload followed cannot be seen on the disk")
+        return Answer("not_done", live, f"{stands}, not to {release_dir}")

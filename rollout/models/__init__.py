@@ -2,6 +2,8 @@
 
 from .backup import Backup
 from .component import Component, Configuration, Environment, Freeze, Target
+from .glass import BreakGlass, GlassReview
+from .reading import DiffReading
 from .release import Artifact, EvidenceLink, Release
 from .rollout import Rollout
 from .run import Effect, Run, Step
@@ -12,12 +14,15 @@ __all__ = [
     "SCOPES",
     "Artifact",
     "Backup",
+    "BreakGlass",
     "Component",
     "Configuration",
+    "DiffReading",
     "Effect",
     "Environment",
     "EvidenceLink",
     "Freeze",
+    "GlassReview",
     "Heartbeat",
     "Idempotency",
     "Release",

@@ -27,6 +27,9 @@ class Backup(models.Model):
     verified_at = models.DateTimeField(null=True, blank=True)
     rehearsed_at = models.DateTimeField(null=True, blank=True)
     rehearsal_s = models.FloatField(null=True, blank=True)
+    # when its file was removed because its time was over, or was found missing, and which of the two
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_why = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering = ["-id"]

@@ -1,5 +1,6 @@
 """What is deployed and where: components with their loaded configurations, environments, targets, freezes."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -42,8 +43,10 @@ class Configuration(models.Model):
         LIVE = "LIVE", "in force"
         # another one took its place
         PAST = "PAST", "past"
-        # the second admin said no; it was never in force
+        # the second admin said no; it was never in force, as neither were the two below
         REFUSED = "REFUSED", "refused"
+        WITHDRAWN = "WITHDRAWN", "withdrawn"
+        EXPIRED = "EXPIRED", "expired"
 
     component = models.ForeignKey(Component, on_delete=models.PROTECT, related_name="configurations")
     text = models.TextField()
@@ -51,11 +54,14 @@ class Configuration(models.Model):
     sha256 = models.CharField(max_length=64)
     base_dir = models.CharField(max_length=500)
     difference = models.TextField(blank=True)
-    state = models.CharField(max_length=8, choices=State.choices)
+    # sha256 of the one that the difference was made to
+    against = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices)
     loaded_by = models.CharField(max_length=150)
     loaded_at = models.DateTimeField()
     confirmed_by = models.CharField(max_length=150, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
+    answer_why = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ["-id"]
@@ -67,6 +73,11 @@ class Configuration(models.Model):
 
     def __str__(self) -> str:
         return f"{self.component} {self.sha256[:12]}"
+
+    @property
+    def expires_at(self) -> datetime:
+        """Return until when it waits for a second admin."""
+        return self.loaded_at + timedelta(seconds=settings.GR_CHANGE_SECONDS)
 
     def parsed(self) -> configuration.Component:
         """Return the dataclasses that the text stands for."""

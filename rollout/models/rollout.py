@@ -63,6 +63,7 @@ class Rollout(models.Model):
 
     objects = RolloutQuerySet.as_manager()
     runs: Any
+    broken_glass: Any
 
     class Meta:
         ordering = ["-id"]

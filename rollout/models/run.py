@@ -27,6 +27,8 @@ class Run(models.Model):
     state = models.CharField(max_length=10, choices=RUN_STATES, default=states.RunState.QUEUED)
     version = models.PositiveIntegerField(default=0)
     epoch = models.PositiveIntegerField(default=0)
+    # the machine whose lock and runner files this run has; no other one ever takes it over
+    host_id = models.CharField(max_length=80, default="local")
     automatic = models.BooleanField(default=False)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -40,6 +42,15 @@ class Run(models.Model):
     restores = models.ForeignKey("rollout.Backup", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     watch = models.ForeignKey(Watch, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    # what the target answered when it was last asked how an unknown step stands: the facts of a probe
+    probe = models.JSONField(default=dict, blank=True)
+    probed_at = models.DateTimeField(null=True, blank=True)
+    # who asked for an unknown step to be tried again; a second person confirms it
+    again_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    again_why = models.TextField(blank=True)
+    again_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -51,7 +62,9 @@ class Run(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["target"], condition=models.Q(state="RUNNING"), name="one_running_run_per_target"
+                fields=["target"],
+                condition=models.Q(state__in=sorted(states.RUN_ACTIVE)),
+                name="one_active_run_per_target",
             )
         ]
 
@@ -90,6 +103,16 @@ class Step(models.Model):
         """Return the name of this attempt's folder under GR_RUN_DIR/steps."""
         return self.folder_of_attempt(self.attempt)
 
+    @property
+    def possible_effects(self) -> int:
+        """Return how many attempts changed the target, or may have.
+
+        Each counts unless the journal says that it did not happen: its command was never started, or a probe, or a
+        person who looked, said so.
+        """
+        never = sum(one.observed.startswith(Effect.NEVER) for one in self.effects.all())
+        return max(0, self.attempt - never) if self.effect else 0
+
     def folder_of_attempt(self, attempt: int) -> str:
         """Return the name of an attempt's folder."""
         return f"run{self.run_id}-step{self.number}-try{attempt}"
@@ -97,6 +120,9 @@ class Step(models.Model):
 
 class Effect(models.Model):
     """The journal: what was about to be changed, and later what was seen of it."""
+
+    # how the observation of an attempt begins that is known to have changed nothing
+    NEVER = "did not happen"
 
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="effects")
     attempt = models.PositiveSmallIntegerField()

@@ -1,14 +1,12 @@
 """Checks, before anything else, that the target is well, that it runs what we think, and that there is room."""
 
 import shutil
-from pathlib import Path
 
-from monitoring import storage
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
 from rollout.intent import Intent, Outcome
 from rollout.steps import health
-from rollout.steps.frame import Frame, StepFailed, main
+from rollout.steps.frame import Frame, StepFailed, main, require_archive, require_evidence
 
 
 def run(intent: Intent, frame: Frame) -> Outcome:
@@ -21,7 +19,8 @@ def run(intent: Intent, frame: Frame) -> Outcome:
     frame.log(f"free under {target.root}: {free} bytes (at least {target.minimum_free_bytes} wanted)")
     if free < target.minimum_free_bytes:
         raise StepFailed(f"only {free} bytes are free under {target.root}; {target.minimum_free_bytes} are wanted")
-    _require_archive(intent, frame)
+    require_archive(intent, frame)
+    require_evidence(intent, frame)
     return Outcome(
         result="ok",
         sentence=f"{target.name} is well and runs {version_of(live)}",
@@ -37,15 +36,6 @@ def _require_live(intent: Intent, live: str) -> None:
             f"{intent.target.name} runs {version_of(live)}, but {intent.live_version} was expected: "
             "somebody deployed past this system. Load the component again to accept what is live."
         )
-
-
-def _require_archive(intent: Intent, frame: Frame) -> None:
-    if not intent.archive:
-        return
-    found = storage.sha256_of(Path(intent.archive))
-    frame.log(f"release archive sha256 {found}")
-    if found != intent.archive_sha256:
-        raise StepFailed(f"the release archive's bytes changed: sha256 {found}, signed was {intent.archive_sha256}")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,18 @@ LOOKS: dict[str, Look] = {
     "REJECT": _look("Rejected", "x", "bad"),
     "REVOKE": _look("Revoked", "undo-2", "warn"),
     "REVOKED": _look("Revoked", "undo-2", "warn"),
+    # changes of people and of configurations
+    "CONFIRMED": _look("Confirmed", "check", "ok"),
+    "REFUSED": _look("Refused", "x", "bad"),
+    "WITHDRAWN": _look("Withdrawn", "undo-2", "neutral"),
+    "OVERTAKEN": _look("Overtaken", "layers-2", "neutral"),
     "COMPLETE": _look("Complete", "stamp", "ok"),
     "VOID": _look("Void", "ban", "neutral"),
+    "BYPASSED": _look("Bypassed", "siren", "crit"),
+    # what two others say of a break-glass afterwards
+    "AGREE": _look("Agrees", "check", "ok"),
+    "OBJECT": _look("Objects", "x", "bad"),
+    "REVIEW_DUE": _look("Review due", "siren", "crit"),
     # targets, evidence and notices
     "LIVE": _look("Live", "activity", "ok"),
     "LOCKED": _look("Locked", "lock", "bad"),

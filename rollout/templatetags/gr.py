@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from rollout import once as keys
 from rollout.templatetags._states import Look, look_of
 from rollout.templatetags._text import duration_text, render_markdown, size_text, with_visible_controls
 
@@ -43,6 +44,14 @@ def icon(name: str, label: str = "", css: str = "") -> SafeString:
         named,
         body,
     )
+
+
+@register.simple_tag
+def once() -> SafeString:
+    """Write the key of a form, new in every rendering: what is sent twice with one key is done once."""
+    key = keys.new_key(timezone.now())
+    # Firefox would keep the old key over a reload of the page
+    return format_html('<input type="hidden" name="{}" value="{}" autocomplete="off">', keys.FIELD, key)
 
 
 @register.simple_tag
@@ -128,9 +137,9 @@ def short_sha(sha: str | None, name: str = "sha256") -> SafeString:
 
 
 @register.filter
-def visible_controls(text: str | None) -> SafeString:
-    """Escape log text and show control, bidirectional and invisible characters instead of obeying them."""
-    return with_visible_controls(text or "")
+def visible_controls(text: Any) -> SafeString:
+    """Escape text of any kind and show control, bidirectional and invisible characters instead of obeying them."""
+    return with_visible_controls("" if text is None else str(text))
 
 
 @register.filter
@@ -157,7 +166,7 @@ def diff(before: Any, after: Any) -> SafeString:
             side,
             "" if _is_set(value) else " diff-unset",
             spoken,
-            str(value) if _is_set(value) else "not set",
+            with_visible_controls(str(value)) if _is_set(value) else "not set",
             element,
         )
         for side, element, spoken, value in sides

@@ -23,12 +23,14 @@ class Verbs:
     submit: bool = False
     tune: bool = False
     start: bool = False
+    glass: bool = False  # break the glass: start without the complete sign-off, in an emergency
     abort: bool = False
     roll_back: bool = False
     accept: bool = False
     cancel: bool = False
     review: bool = False
     settle: bool = False
+    unknown: bool = False  # decide about a step whose end nobody saw
     stopper: bool = False
     may_stop: bool = False
 
@@ -52,12 +54,14 @@ def verbs(
         submit=ready and state == R.DRAFT and bool(roles & (access.OWNERS | access.DECIDERS)),
         tune=early and bool(roles & (access.OWNERS | access.STOPPERS | access.DECIDERS)),
         start=state == R.APPROVED and may_start,
+        glass=state in (R.WAITING, R.APPROVED) and bool(roles & access.BREAKERS),
         abort=stopper and state != R.WATCHING and _abortable(runs),
         roll_back=stopper and can_roll_back(rollout, changed=changed),
         accept=stopper and state == R.WATCHING and bool(rollout.needs_decision),
         cancel=early and bool(roles & (access.OWNERS | access.STOPPERS)),
         review=to_review(runs, username) is not None and bool(roles & (access.RESPONDERS | access.DECIDERS)),
         settle=stopper and state in states.TO_SETTLE,
+        unknown=stopper and state == R.UNKNOWN and any(run.state == N.UNKNOWN for run in runs),
         stopper=stopper,
         may_stop=stopper and state in MAY_STOP,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -14,16 +13,23 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from approvals import people, stepup
-from rollout import access, component, loading, states
+from approvals.ledger import Refused
+from approvals.views_people import asker_of, confirm_url
+from rollout import access, component, second_admin, states
 from rollout.component import ComponentError
-from rollout.middleware import actor_of
-from rollout.models import Backup, Component, Configuration, Freeze, Release, Rollout, Target
+from rollout.models import Backup, BreakGlass, Component, Configuration, Freeze, Release, Rollout, Target
 from rollout.views import words
 from rollout.views.forms_places import ReasonForm, label_of
+from rollout.views.once import claim
 from rollout.views.refusals import sentences
 
 SHOWN_BACKUPS = 20
 SHOWN_RELEASES = 20
+SAID = {
+    "confirm": "The configuration is in force.",
+    "refuse": "The configuration was refused; the one before stays in force.",
+    "withdraw": "The configuration was withdrawn; the one before stays in force.",
+}
 GOING_ON = sorted(states.ACTIVE | states.OPEN)
 
 
@@ -31,7 +37,7 @@ GOING_ON = sorted(states.ACTIVE | states.OPEN)
 def component_list(request: HttpRequest) -> HttpResponse:
     """Show every component with its targets."""
     targets = Target.objects.filter(retired=False).select_related("environment", "component")
-    components = Component.objects.prefetch_related(
+    components = access.known(request.user, Component.objects.all(), "name").prefetch_related(
         Prefetch("targets", targets),
         Prefetch("configurations", Configuration.objects.filter(state="PENDING"), to_attr="pending"),
     )
@@ -61,7 +67,7 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
         "spec": spec,
         "problem": problem,
         "live": live,
-        "pending": [_pending(one, user, roles) for one in configurations if one.state == Configuration.State.PENDING],
+        "pending": [_pending(one, user) for one in configurations if one.state == Configuration.State.PENDING],
         "past": [one for one in configurations if one.state == Configuration.State.PAST],
         "targets": _targets(found, spec),
         "backups": Backup.objects.filter(target__component=found).select_related("target__environment", "run")[
@@ -70,6 +76,7 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
         "releases": _releases(found),
         "runbooks": found.runbooks.filter(current=True),
         "tokens": found.tokens.select_related("owner__person") if roles & (access.ADMINS | access.OWNERS) else None,
+        "held": BreakGlass.objects.holding(found).with_story().order_by("pk"),
         "can_lock": bool(roles & access.STOPPERS),
         "can_release": bool(roles & access.OWNERS),
         "reason_form": ReasonForm(auto_id=False),
@@ -81,22 +88,24 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @sentences
 def configuration_confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """Put a waiting configuration in force, or refuse it."""
+    """Put a waiting configuration in force, refuse it, or withdraw it."""
     waiting = get_object_or_404(Configuration.objects.select_related("component"), pk=pk)
-    now, user, accept = timezone.now(), request.user, request.POST.get("answer") == "confirm"
-    page = f"{reverse('component', args=[waiting.component.name])}#configuration"
-    if not stepup.is_recent(request, now=now):
-        purpose = (
-            f"You are about to decide over the configuration of {waiting.component.name}. Then press the button again."
-        )
-        return redirect(f"{reverse('confirm')}?{urlencode({'next': page, 'purpose': purpose})}")
-    if not isinstance(user, User):
-        return redirect("login")
-    loading.confirm(waiting, user=user, accept=accept, by=actor_of(request), now=now)
-    messages.success(
-        request,
-        "The configuration is in force." if accept else "The configuration was refused; the one before stays in force.",
-    )
+    answer, name = request.POST.get("answer", ""), waiting.component.name
+    page = f"{reverse('component', args=[name])}#configuration"
+    asker = asker_of(request)
+    if answer != "withdraw" and not stepup.is_recent(request, now=asker.now):
+        purpose = f"You are about to decide over the configuration of {name}. Then press the button again."
+        return redirect(confirm_url(page, purpose))
+    with claim(request, page):
+        if answer == "confirm":
+            second_admin.confirm(waiting, asker=asker)
+        elif answer == "refuse":
+            second_admin.refuse(waiting, why=request.POST.get("why", ""), asker=asker)
+        elif answer == "withdraw":
+            second_admin.withdraw(waiting, asker=asker)
+        else:
+            raise Refused("Put it in force, refuse it, or withdraw it.")
+    messages.success(request, SAID[answer])
     return redirect(page)
 
 
@@ -117,14 +126,14 @@ def _parsed(live: Configuration) -> tuple[component.Component | None, str]:
         return None, str(error)
 
 
-def _pending(one: Configuration, user: User, roles: frozenset[str]) -> dict[str, Any]:
-    if access.ADMIN not in roles:
-        why = "An admin who did not load it has to confirm it."
-    elif user.get_username() == one.loaded_by:
-        why = "You loaded it, so another admin has to confirm it."
-    else:
-        why = ""
-    return {"row": one, "why_not": why, "lines": diff_lines(one.difference)}
+def _pending(one: Configuration, user: User) -> dict[str, Any]:
+    return {
+        "row": one,
+        "why_not": second_admin.why_not(one, user, now=timezone.now()),
+        "mine": user.get_username() == one.loaded_by,
+        "stale": second_admin.is_stale(one),
+        "lines": diff_lines(one.difference),
+    }
 
 
 def diff_lines(text: str) -> list[tuple[str, str]]:

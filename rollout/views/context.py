@@ -7,7 +7,7 @@ from django.utils.functional import SimpleLazyObject
 
 from approvals import people
 from monitoring.models import Incident
-from rollout import access
+from rollout import access, places
 from rollout.views import needs
 
 
@@ -22,5 +22,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "signed_in_as": SimpleLazyObject(lambda: people.printed_name(request.user)),
         "roles": SimpleLazyObject(lambda: sorted(access.groups_of(request))),
         "inbox_count": SimpleLazyObject(lambda: len(needs.asked_once(request))),
-        "open_incidents": SimpleLazyObject(Incident.objects.exclude(state=Incident.State.CLOSED).count),
+        "held_up": SimpleLazyObject(places.refusal),
+        "open_incidents": SimpleLazyObject(
+            access.known(request.user, Incident.objects.exclude(state=Incident.State.CLOSED)).count
+        ),
     }

@@ -7,11 +7,11 @@ from django.forms import Form
 
 from approvals.models import SignOff
 from monitoring.models import Incident
-from rollout import checklist, forms
+from rollout import checklist, forms, forms_glass
 from rollout.models import Rollout
 from rollout.states import ACTIVE
 from rollout.states import RolloutState as R
-from rollout.views import allowed, dry_runs, frozen, live, story, timeline
+from rollout.views import allowed, bundles, dry_runs, frozen, live, story, timeline
 from rollout.views.page import Page
 
 CALM = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
@@ -65,12 +65,15 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
         "timeline": timeline.timeline(rollout, page.runs, page.incidents),
         "notices": timeline.notices(rollout, page.incidents),
         "undo": page.undo if verbs.stopper else None,
+        "held": page.held,
+        "glasses": page.glasses,
         "review_run": allowed.to_review(page.runs, page.request.user.get_username()) if verbs.review else None,
         "forms": {**_forms(page), **(bound or {})},
         "refused_form": next(iter(bound), "") if bound else "",
         "is_active": rollout.state in ACTIVE,
         "can_decide": panel is not None and panel.is_open and rollout.state in (R.WAITING, R.APPROVED),
         "short_digest": rollout.digest[:12],
+        "may_bundle": bundles.may_take(page.request),
     }
 
 
@@ -89,8 +92,21 @@ def reason_form(page: Page, name: str, data: Any = None) -> forms.ReasonForm:
 
 def decision_form(page: Page, data: Any = None) -> forms.DecisionForm:
     """Return the decision form with the duties that this person may fill right now."""
-    duties = page.panel.duties if page.panel else ()
-    return forms.DecisionForm(data, digest=page.rollout.digest, duties=duties, stale=page.stale)
+    panel = page.panel
+    duties = panel.duties if panel else ()
+    return forms.DecisionForm(
+        data,
+        digest=page.rollout.digest,
+        duties=duties,
+        revoke_only=bool(panel and panel.may_revoke and not duties and not panel.may_reject),
+        stale=page.must_sign,
+        passkey=page.passkey,
+    )
+
+
+def start_form(page: Page, data: Any = None) -> forms.StartForm:
+    """Return the form that starts the deploy."""
+    return forms.StartForm(data, digest=page.rollout.digest, stale=page.must_sign, passkey=page.passkey)
 
 
 # verb -> label, example, whether it takes the password again
@@ -100,13 +116,17 @@ REASONS = {
     "accept": ("Why it may stay", "The gap was caused by …; checked by hand …", True),
     "cancel": ("Why it is given up", "", False),
     "settle": ("What was found, and what was done by hand", "", True),
+    "done": ("How you know that it was done", "The release directory and /health both say …", True),
+    "not_done": ("How you know that it was not done", "Nothing of it stands on the host: …", True),
+    "try_again": ("Why it is right to run it again", "It never began; running it twice is harmless because …", True),
     "review": ("What you looked at, and what you found", "", False),
 }
 
 
 def _forms(page: Page) -> dict[str, Form]:
     made: dict[str, Form] = {name: reason_form(page, name) for name in REASONS}
-    made |= {"decide": decision_form(page), "start": forms.StartForm(stale=page.stale)}
+    made |= {"decide": decision_form(page), "start": start_form(page)}
+    made["glass_review"] = forms_glass.ReviewForm(stale=page.stale)
     if page.verbs.tune:
         made["tune"] = tune_form(page)
     return made
@@ -116,4 +136,4 @@ def _old_sign_offs(rollout: Rollout) -> Sequence[SignOff]:
     past = SignOff.objects.filter(subject_kind="rollout", subject_id=str(rollout.pk)).exclude(
         pk=rollout.sign_off_id or 0
     )
-    return list(past.prefetch_related("decisions").order_by("-pk")[:10])
+    return list(past.prefetch_related("decisions__user").order_by("-pk")[:10])

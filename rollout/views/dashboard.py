@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,12 +12,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from monitoring.models import Incident, Watch
-from rollout import readiness, states
-from rollout.models import Heartbeat, Rollout, Run, Target
+from rollout import access, heartbeat, hosts, states
+from rollout.models import BreakGlass, Heartbeat, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from rollout.views import needs
 
-LATE = {"pulse": timedelta(seconds=readiness.PULSE_LATE_S), "worker": timedelta(seconds=readiness.WORKER_LATE_S)}
 BUSY = frozenset({R.VALIDATING, R.QUEUED, *states.ACTIVE})
 PATIENT = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
 
@@ -52,14 +52,19 @@ class Beat:
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Show what needs the reader, and how everything stands."""
     now = timezone.now()
-    open_ones = list(_open())
+    open_ones = list(_open(request.user))
     context = {
         "needs": needs.asked_once(request),
-        "tiles": _tiles(open_ones),
+        "tiles": _tiles(request.user, open_ones),
         "under_way": [one for one in open_ones if one.state not in PATIENT],
         "waiting": [one for one in open_ones if one.state in PATIENT],
-        "incidents": Incident.objects.exclude(state=Incident.State.CLOSED).order_by("severity", "-opened_at")[:8],
-        "endings": Rollout.objects.with_places().filter(state__in=states.FINAL).order_by("-ended_at", "-pk")[:8],
+        "incidents": access.known(request.user, Incident.objects.exclude(state=Incident.State.CLOSED)).order_by(
+            "severity", "-opened_at"
+        )[:8],
+        "endings": _rollouts(request.user).filter(state__in=states.FINAL).order_by("-ended_at", "-pk")[:8],
+        "held": access.known(
+            request.user, BreakGlass.objects.holding().with_story().order_by("pk"), "rollout__target__component__name"
+        ),
         "beats": _beats(now),
     }
     return render(request, "rollout/dashboard.html", context)
@@ -71,14 +76,19 @@ def inbox(request: HttpRequest) -> HttpResponse:
     return render(request, "rollout/inbox.html", {"needs": needs.asked_once(request)})
 
 
-def _open() -> Any:
+def _rollouts(user: Any) -> Any:
+    return access.known(user, Rollout.objects.with_places(), "target__component__name")
+
+
+def _open(user: Any) -> Any:
     runs = Prefetch("runs", queryset=Run.objects.select_related("watch").order_by("pk"))
-    return Rollout.objects.with_places().exclude(state__in=states.FINAL).prefetch_related(runs).order_by("-pk")[:200]
+    return _rollouts(user).exclude(state__in=states.FINAL).prefetch_related(runs).order_by("-pk")[:200]
 
 
-def _tiles(open_ones: list[Rollout]) -> list[TargetTile]:
+def _tiles(user: Any, open_ones: list[Rollout]) -> list[TargetTile]:
     tiles = []
-    for target in Target.objects.filter(retired=False).select_related("component", "environment"):
+    declared = access.known(user, Target.objects.filter(retired=False), "component__name")
+    for target in declared.select_related("component", "environment"):
         here = [one for one in open_ones if one.target_id == target.pk]
         busy = next((one for one in here if one.state in BUSY), None)
         watch = next((run.watch for run in reversed(busy.runs.all()) if run.watch), None) if busy else None
@@ -88,9 +98,12 @@ def _tiles(open_ones: list[Rollout]) -> list[TargetTile]:
 
 
 def _beats(now: datetime) -> list[Beat]:
-    """Return pulse and worker with their last sign of life; one that never gave any is late."""
+    """Return pulse and worker of every host that is needed, with their last sign of life; late without any."""
     seen = dict(Heartbeat.objects.values_list("name", "at"))
-    return [
-        Beat(name=name, at=seen.get(name), late=name not in seen or now - seen[name] > old)
-        for name, old in LATE.items()
-    ]
+    beats = []
+    for host in hosts.needed():
+        for kind, limit_s in heartbeat.LATE_S.items():
+            at = seen.get(heartbeat.of(kind, host))
+            name = kind if host == settings.GR_HOST_ID else f"{kind} of {host}"
+            beats.append(Beat(name=name, at=at, late=at is None or now - at > timedelta(seconds=limit_s)))
+    return beats

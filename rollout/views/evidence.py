@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -15,12 +14,13 @@ from django.views.decorators.http import require_GET, require_POST
 from approvals import people
 from approvals.ledger import Refused
 from monitoring import audit
-from rollout import drafting, evidence
+from rollout import drafting, evidence, reads
 from rollout import pull_request as pull_request_facts
 from rollout.middleware import actor_of
 from rollout.models import Artifact, Release, Rollout
 from rollout.views import releases
 from rollout.views.forms_places import LinkForm, UploadForm, label_of
+from rollout.views.once import claim
 
 CHUNK_BYTES = 1 << 20
 SANDBOX = "sandbox; default-src 'none'"
@@ -38,9 +38,10 @@ def artifact_upload(request: HttpRequest, pk: int) -> HttpResponse:
     file, sidecar = form.cleaned_data["file"], form.cleaned_data["sidecar"]
     try:
         text = _sidecar_text(sidecar) if sidecar else ""
-        kept = evidence.attach(
-            release, kind=kind, name=file.name, chunks=file.chunks(CHUNK_BYTES), sidecar=text, **releases.who(request)
-        )
+        kept = evidence.receive(release, kind=kind, name=file.name, chunks=file.chunks(CHUNK_BYTES), sidecar=text)
+        with claim(request, _page(release)):
+            evidence.record(release, kept, **releases.who(request))
+            drafting.recheck_release(release, now=timezone.now())
     except Refused as refusal:
         return _again(request, release, kind, str(refusal), status=409)
     return _done(request, release, f"{label_of(kind)}: {kept.name} is kept, sha256 {kept.sha256[:12]}…")
@@ -58,7 +59,9 @@ def link_add(request: HttpRequest, pk: int) -> HttpResponse:
             request, release, kind, "Paste the https:// link of the run, at most 300 characters.", status=400, url=url
         )
     try:
-        evidence.link(release, kind=kind, url=form.cleaned_data["url"], **releases.who(request))
+        with claim(request, _page(release)):
+            evidence.link(release, kind=kind, url=form.cleaned_data["url"], **releases.who(request))
+            drafting.recheck_release(release, now=timezone.now())
     except Refused as refusal:
         return _again(request, release, kind, str(refusal), status=409, url=url)
     return _done(request, release, f"{label_of(kind)}: the link is kept.")
@@ -76,7 +79,7 @@ def artifact(request: HttpRequest, pk: int) -> HttpResponseBase:
     except OSError as error:
         raise Http404(f"The bytes of {row.name} are not where they were kept: {error.strerror}.")
     data = {"artifact": row.pk, "name": row.name, "sha256": row.sha256}
-    with transaction.atomic():
+    with audit.turn():
         audit.append(
             action="artifact.read",
             by=actor_of(request),
@@ -90,10 +93,11 @@ def artifact(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_GET
 def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Give out the exact bytes whose sha256 was signed."""
+    """Give out the exact bytes whose sha256 was signed, and tell the audit who read them."""
     rollout = get_object_or_404(Rollout, pk=pk)
     if not rollout.manifest:
         raise Http404("No manifest is frozen: the rollout was not validated yet.")
+    reads.manifest(rollout, by=actor_of(request), now=timezone.now())
     response = HttpResponse(rollout.manifest.encode(), content_type="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="rollout-{rollout.pk}-manifest.json"'
     response.headers["ETag"] = f'"{rollout.digest}"'
@@ -102,9 +106,11 @@ def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_GET
 def pull_request(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give out the checklist to paste into the pull request, ticked only where true."""
+    """Give out the checklist to paste into the pull request, ticked only where true; tell the audit who read it."""
     rollout = get_object_or_404(Rollout.objects.with_places().select_related("backup"), pk=pk)
-    text = pull_request_facts.markdown(rollout, now=timezone.now())
+    now = timezone.now()
+    reads.checklist(rollout, by=actor_of(request), now=now)
+    text = pull_request_facts.markdown(rollout, now=now)
     return HttpResponse(
         text, content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"}
     )
@@ -122,9 +128,12 @@ def _again(request: HttpRequest, release: Release, kind: str, why: str, *, statu
 
 
 def _done(request: HttpRequest, release: Release, what: str) -> HttpResponse:
-    drafting.recheck_release(release, now=timezone.now())
     messages.success(request, what)
-    return redirect(f"{reverse('release', args=[release.pk])}#evidence")
+    return redirect(_page(release))
+
+
+def _page(release: Release) -> str:
+    return f"{reverse('release', args=[release.pk])}#evidence"
 
 
 def _sealed(response: HttpResponseBase) -> HttpResponseBase:

@@ -53,7 +53,8 @@ class ReleaseForm(forms.Form):
                 "placeholder": "9fceb02… Rita <rita@example.com> Add the average colour",
             }
         ),
-        help_text="One a line, as git log --format='%H %an <%ae> %s' prints them. Authors cannot approve.",
+        help_text="One a line, as git log --format='%H %an <%ae> %s' prints them. Authors cannot approve, and a list "
+        "without any is refused at submit where the policy refuses unknown authors.",
     )
     notes = forms.CharField(
         required=False,

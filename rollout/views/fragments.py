@@ -6,12 +6,15 @@ from typing import Any
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_GET
 
 from monitoring import watcher
 from monitoring.models import Watch
+from rollout import reads
 from rollout.intent import OUTPUT
+from rollout.middleware import actor_of
 from rollout.models import Run, Step
 from rollout.views import charts, live
 from rollout.views.contexts import live_context
@@ -43,7 +46,7 @@ def rollout_undo(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def step_log(request: HttpRequest, pk: int) -> HttpResponse | FileResponse:
-    """Answer the whole output of a step as plain text; to htmx the end of it, as part of a page."""
+    """Answer the whole output of a step as plain text, audited; to htmx the end of it, as part of a page."""
     step = get_object_or_404(Step, pk=pk)
     if request.headers.get("HX-Request"):
         tail, truncated = live.tail_of(step)
@@ -57,6 +60,7 @@ def step_log(request: HttpRequest, pk: int) -> HttpResponse | FileResponse:
         source = (live.folder_of(step) / OUTPUT).open("rb")
     except OSError:
         raise Http404("the output of this step is no longer kept on this host")
+    reads.log(step, by=actor_of(request), now=timezone.now())
     headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
     return FileResponse(source, content_type="text/plain; charset=utf-8", headers=headers)
 

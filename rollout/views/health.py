@@ -25,16 +25,20 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 @login_not_required
-def readyz(request: HttpRequest) -> JsonResponse:
-    """Say whether this installation can do its work; 503 names what is wrong."""
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether this installation can do its work, as JSON or a line a check; 503 names what is wrong."""
     checks = readiness.look()
     wrong = [check.name for check in checks if not check.ok]
+    status = 503 if wrong else 200
+    if request.get_preferred_type(["application/json", "text/plain"]) == "text/plain":
+        lines = [f"{'ok' if check.ok else 'bad':<4}{check.name}: {check.detail}\n" for check in checks]
+        return HttpResponse("".join(lines), status=status, content_type="text/plain; charset=utf-8")
     body = {
         "status": "unready" if wrong else "ready",
         "wrong": wrong,
         "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
     }
-    return JsonResponse(body, status=503 if wrong else 200)
+    return JsonResponse(body, status=status)
 
 
 @require_safe

@@ -85,9 +85,9 @@ class WatchView:
 
 def runs_of(rollout: Rollout) -> list[Run]:
     """Return the rollout's runs, oldest first, with their steps, in two queries."""
-    steps = Prefetch("steps", queryset=Step.objects.order_by("number"))
+    steps = Prefetch("steps", queryset=Step.objects.order_by("number").prefetch_related("effects"))
     return list(
-        rollout.runs.select_related("watch", "incident", "started_by__person", "restores")
+        rollout.runs.select_related("watch", "incident", "started_by__person", "again_by__person", "restores")
         .prefetch_related(steps)
         .order_by("pk")
     )
@@ -114,9 +114,7 @@ def running_step(run: Run | None) -> Step | None:
 
 def has_effects(runs: Sequence[Run]) -> bool:
     """Say whether a deploy run of these changed, or may have changed, the target."""
-    return any(
-        step.effect and step.attempt > 0 for run in runs if run.kind == Run.Kind.DEPLOY for step in run.steps.all()
-    )
+    return any(step.possible_effects for run in runs if run.kind == Run.Kind.DEPLOY for step in run.steps.all())
 
 
 def watch_of(runs: Sequence[Run]) -> Watch | None:
@@ -146,7 +144,7 @@ def tail_of(step: Step, *, limit: int = TAIL_BYTES) -> tuple[str, bool]:
         return "", False
     if size <= limit:
         return text, False
-    return text.partition("\n")[2], True
+    return text.partition("\n")[2] or text, True  # of one endless line the end is shown, too
 
 
 def folder_of(step: Step) -> Path:

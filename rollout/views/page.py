@@ -4,19 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from approvals import ledger, stepup
+from approvals import ledger, passkeys, stepup
 from approvals.rules import Member
 from monitoring.models import Incident
-from rollout import checklist, evidence, preview
-from rollout.models import Artifact, Rollout, Run
+from rollout import checklist, evidence, preview, reading
+from rollout.models import Artifact, BreakGlass, Rollout, Run
 from rollout.states import RolloutState as R
-from rollout.views import allowed, frozen, live, signing, story
+from rollout.views import allowed, frozen, glass_view, live, signing, story
 from rollout.views import restored as endings
 from rollout.views.changes import Changes, changes
+from rollout.views.unknown import Unknown, unknown
 
 
 @dataclass(kw_only=True)
@@ -35,7 +37,7 @@ class Page:
     @cached_property
     def members(self) -> list[Member]:
         """Return everybody who holds a role for the component."""
-        return ledger.members(self.rollout.target.component.name)
+        return ledger.members(self.rollout.target.component.name, now=self.now)
 
     @cached_property
     def roles(self) -> frozenset[str]:
@@ -48,7 +50,7 @@ class Page:
         sign_off = self.rollout.sign_off
         if sign_off is None:
             return None
-        decisions = list(sign_off.decisions.order_by("seq"))
+        decisions = list(sign_off.decisions.select_related("user", "on_behalf_of").order_by("seq"))
         return signing.panel(sign_off, decisions, self.members, self.request.user.pk or 0, self.now)
 
     @cached_property
@@ -88,10 +90,27 @@ class Page:
         return changes(self.rollout)
 
     @cached_property
+    def replaced(self) -> list[Rollout]:
+        """Return the rollouts whose place this one took."""
+        return list(Rollout.objects.filter(superseded_by=self.rollout).select_related("release").order_by("-pk")[:10])
+
+    @cached_property
     def incidents(self) -> list[Incident]:
         """Return the incidents about this rollout."""
         about = Incident.objects.filter(subject_kind="rollout", subject_id=str(self.rollout.pk))
         return list(about.order_by("-opened_at")[:20])
+
+    @cached_property
+    def held(self) -> list[BreakGlass]:
+        """Return every break-glass that keeps the next normal rollout of this component from starting."""
+        component = self.rollout.target.component
+        return list(BreakGlass.objects.holding(component).with_story().order_by("pk"))
+
+    @cached_property
+    def glasses(self) -> list[glass_view.Shown]:
+        """Return what broke the glass of this rollout, with what the reader may say of it."""
+        own = self.rollout.broken_glass.with_story().select_related("sign_off").order_by("-pk")
+        return [glass_view.shown(one, self.members, self.request.user.pk or 0) for one in own]
 
     @cached_property
     def artifacts(self) -> list[Artifact]:
@@ -106,14 +125,37 @@ class Page:
         return endings.restored(self.rollout.state, self.runs, self.artifacts, by=by) if run else None
 
     @cached_property
+    def unknown(self) -> Unknown | None:
+        """Return what is known of a step whose end nobody saw, while a person has to decide about it."""
+        if self.rollout.state != R.UNKNOWN:
+            return None
+        return unknown(self.runs, members=self.members, user_id=self.request.user.pk or 0, now=self.now)
+
+    @cached_property
     def undo(self) -> preview.Undo | None:
         """Return what a rollback would undo, for those who could click it."""
         return preview.undo_of(self.rollout) if allowed.can_roll_back(self.rollout, changed=self.changed) else None
 
     @cached_property
+    def has_opened(self) -> bool:
+        """Say whether the reader was sent the whole difference of what is frozen now."""
+        user = self.request.user
+        return isinstance(user, User) and reading.has_opened(self.rollout, user)
+
+    @cached_property
     def stale(self) -> bool:
         """Say whether a decision needs the password again."""
         return not stepup.is_recent(self.request, now=self.now)
+
+    @property
+    def must_sign(self) -> bool:
+        """Say whether a decision needs a proof of its own: a passkey that opened the session has not said anything."""
+        return self.stale or stepup.method_of(self.request) == "passkey"
+
+    @cached_property
+    def passkey(self) -> bool:
+        """Say whether the reader has a passkey to sign with."""
+        return passkeys.has_any(self.request.user.pk or 0)
 
     @cached_property
     def watch(self) -> live.WatchView | None:
@@ -169,6 +211,7 @@ class Page:
             queued_behind=self._holder() if rollout.state == R.QUEUED else "",
             watch_reason=self.watch.watch.reason if self.watch else "",
             locked=rollout.target.locked,
+            can_roll_back=behind,
             rollback_blocked="" if behind or rollout.state != R.SUCCEEDED else "Nothing is left to do.",
         )
 
@@ -181,6 +224,6 @@ class Page:
 def page_of(request: HttpRequest, pk: int) -> Page:
     """Return the page of a rollout, or raise Http404."""
     rollout = get_object_or_404(
-        Rollout.objects.with_places().select_related("backup", "tuned_by__person", "superseded_by"), pk=pk
+        Rollout.objects.with_places().select_related("backup", "tuned_by__person", "superseded_by__release"), pk=pk
     )
     return Page(rollout=rollout, request=request, now=timezone.now())

@@ -12,6 +12,7 @@ from approvals import people
 from rollout import access, nudge, permits, publishing
 from rollout.middleware import actor_of
 from rollout.models import Rollout
+from rollout.views.once import claim
 from rollout.views.refusals import sentences
 
 
@@ -22,8 +23,9 @@ def rollout_publish(request: HttpRequest, pk: int) -> HttpResponse:
     rollout = _rollout(pk)
     user: Any = request.user
     permits.require(user, rollout.target, access.OWNERS | access.DECIDERS | access.STOPPERS)
-    nudge.check(rollout.release_id)
-    nudge.publish(rollout.pk)
+    with claim(request, "rollout", pk):
+        nudge.check(rollout.release_id)
+        nudge.publish(rollout.pk)
     messages.info(request, f"GitHub is being asked, for {people.printed_name(user)}; load the page again in a moment.")
     return redirect("rollout", rollout.pk)
 
@@ -34,8 +36,9 @@ def rollout_merge(request: HttpRequest, pk: int) -> HttpResponse:
     """MERGE_NOW: rebase and merge the pull request, once everything holds."""
     rollout = _rollout(pk)
     user: Any = request.user
-    publishing.request_merge(rollout, user=user, by=actor_of(request), now=timezone.now())
-    nudge.merge(rollout.pk)
+    with claim(request, "rollout", pk):
+        publishing.request_merge(rollout, user=user, by=actor_of(request), now=timezone.now())
+        nudge.merge(rollout.pk)
     messages.info(request, "The merge was asked for; what came of it stands in the timeline in a moment.")
     return redirect("rollout", rollout.pk)
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -14,8 +15,9 @@ from approvals.ledger import Refused
 from rollout import access, checklist, drafting, evidence, states
 from rollout.component import LINKS, UPLOADS
 from rollout.middleware import actor_of
-from rollout.models import Artifact, Component, EvidenceLink, Release
+from rollout.models import Artifact, BreakGlass, Component, EvidenceLink, Release
 from rollout.views.forms_places import LinkForm, ReleaseForm, UploadForm, label_of
+from rollout.views.once import claim
 
 page = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -29,8 +31,10 @@ def release_new(request: HttpRequest, name: str) -> HttpResponse:
     status = 200
     if request.method == "POST" and form.is_valid():
         try:
-            release = drafting.create_release(component, **form.cleaned_data, **who(request))
-            return redirect("release", release.pk)
+            with claim(request) as answer:
+                release = drafting.create_release(component, **form.cleaned_data, **who(request))
+                answer.text = reverse("release", args=[release.pk])
+            return redirect(answer.text)
         except Refused as refusal:
             form.add_error(None, str(refusal))
             status = 409
@@ -63,6 +67,7 @@ def show(
         "items": [_line(item, links, files, problem, url) for item in (*items, *_optional(items))],
         "problem": "" if problem[0] in (*UPLOADS, *LINKS) else problem[1],
         "missing": checklist.missing(items),
+        "held": BreakGlass.objects.holding(found.component).with_story().order_by("pk"),
         "replaced": [one for one in files if one.replaced_at],
         "rollouts": found.rollouts.with_places(),
         "targets": found.component.targets.filter(retired=False).select_related("environment"),

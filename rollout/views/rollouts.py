@@ -11,11 +11,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from approvals.ledger import Refused
-from rollout import drafting
+from rollout import access, drafting
 from rollout.forms import NewRolloutForm, RolloutFilterForm
 from rollout.middleware import actor_of
 from rollout.models import Rollout
 from rollout.views.contexts import full_context
+from rollout.views.once import claim
 from rollout.views.page import page_of
 
 SIZES = (25, 50, 100)
@@ -30,8 +31,9 @@ def rollout(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def rollout_list(request: HttpRequest) -> HttpResponse:
     """List the rollouts, newest first; the filters stand in the URL."""
-    form = RolloutFilterForm(request.GET)
-    rows = _filtered(Rollout.objects.with_places().order_by("-pk"), form)
+    form = RolloutFilterForm(request.GET, user=request.user)
+    rows = access.known(request.user, Rollout.objects.with_places(), "target__component__name")
+    rows = _filtered(rows.order_by("-pk"), form)
     size = request.GET.get("size", "")
     paginator = Paginator(rows, int(size) if size in map(str, SIZES) else SIZES[0])
     context = {"form": form, "page_obj": paginator.get_page(request.GET.get("page"))}
@@ -42,19 +44,21 @@ def rollout_list(request: HttpRequest) -> HttpResponse:
 def rollout_new(request: HttpRequest) -> HttpResponse:
     """Make the draft of a rollout."""
     asked = {key: request.GET[key] for key in ("release", "target") if key in request.GET}
-    form = NewRolloutForm(request.POST if request.method == "POST" else None, initial=asked)
+    form = NewRolloutForm(request.POST if request.method == "POST" else None, initial=asked, user=request.user)
     if request.method == "POST" and form.is_valid():
         user: Any = request.user
         values = form.cleaned_data
         try:
-            made = drafting.create_rollout(
-                values["release"],
-                values["target"],
-                reason=values["reason"],
-                user=user,
-                by=actor_of(request),
-                now=timezone.now(),
-            )
+            with claim(request) as answer:
+                made = drafting.create_rollout(
+                    values["release"],
+                    values["target"],
+                    reason=values["reason"],
+                    user=user,
+                    by=actor_of(request),
+                    now=timezone.now(),
+                )
+                answer.text = made.get_absolute_url()
         except Refused as refusal:
             form.add_error(None, str(refusal))
         else:

@@ -14,6 +14,7 @@ from approvals import people
 from rollout import access, runbook_ticks
 from rollout.middleware import actor_of
 from rollout.models import Rollout, Runbook, RunbookTick
+from rollout.views.once import claim
 from rollout.views.refusals import sentences
 
 CHOICES = 12
@@ -22,9 +23,11 @@ CHOICES = 12
 @require_GET
 def runbook_list(request: HttpRequest) -> HttpResponse:
     """Show the runbooks of every component, and the rollouts that need one now."""
-    runbooks = Runbook.objects.filter(current=True).select_related("component")
+    current = access.known(request.user, Runbook.objects.filter(current=True), "component__name")
+    runbooks = current.select_related("component")
     grouped = [(component, list(rows)) for component, rows in groupby(runbooks, key=lambda row: row.component)]
-    busy = Rollout.objects.active().with_places()
+    active = Rollout.objects.active().with_places()
+    busy = access.known(request.user, active, "target__component__name")
     return render(
         request, "rollout/runbook_list.html", {"grouped": grouped, "busy": [(one, _needed(one)) for one in busy]}
     )
@@ -66,9 +69,11 @@ def runbook_tick(request: HttpRequest, pk: int) -> HttpResponse:
     item = _number(request.POST.get("item"))
     user: Any = request.user
     done = request.POST.get("done") == "1"
-    runbook_ticks.tick(row, rollout, item=item, done=done, user=user, by=actor_of(request), now=timezone.now())
     page = reverse("runbook", args=[row.component.name, row.slug])
-    return redirect(f"{page}?{urlencode({'rollout': rollout.pk})}#box-{item}")
+    box = f"{page}?{urlencode({'rollout': rollout.pk})}#box-{item}"
+    with claim(request, box):
+        runbook_ticks.tick(row, rollout, item=item, done=done, user=user, by=actor_of(request), now=timezone.now())
+    return redirect(box)
 
 
 def _needed(rollout: Rollout) -> str:

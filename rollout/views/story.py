@@ -30,6 +30,7 @@ class Facts:
     queued_behind: str = ""
     watch_reason: str = ""
     verdict: str = ""
+    can_roll_back: bool = False
     rollback_blocked: str = ""
     locked: bool = False
 
@@ -207,9 +208,11 @@ def _not_restored(facts: Facts) -> NextAction:
 
 
 def _unknown(facts: Facts) -> NextAction:
+    step, why = (f"“{facts.step}”", "") if facts.step else ("A step", f"{facts.state_why} ")
+    safe = " Rolling back is safe: it restores and proves every file." if facts.can_roll_back else ""
     return NextAction(
-        lead=f"Nobody knows whether a step changed {facts.place}. Look at the target, then decide.",
-        detail=f"{facts.state_why} Rolling back is safe: it restores and proves every file.".strip(),
+        lead=f"{step} was started on {facts.place}, and nobody saw how it ended.",
+        detail=f"{why}Nothing goes on, and nothing else is deployed there, until a person decides below.{safe}",
     )
 
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from rollout import actions
 from rollout.middleware import actor_of
 from rollout.models import Target
+from rollout.views.once import claim
 from rollout.views.refusals import sentences
 
 
@@ -32,7 +33,8 @@ def _set(request: HttpRequest, pk: int, *, locked: bool) -> HttpResponse:
     target = get_object_or_404(Target.objects.select_related("component", "environment"), pk=pk)
     user: Any = request.user
     verb = actions.lock if locked else actions.unlock
-    verb(target, user=user, why=request.POST.get("why", ""), by=actor_of(request), now=timezone.now())
+    with claim(request, "component", target.component.name):
+        verb(target, user=user, why=request.POST.get("why", ""), by=actor_of(request), now=timezone.now())
     done = (
         "is locked: nothing starts there until somebody unlocks it"
         if locked

@@ -17,6 +17,7 @@ from approvals.ledger import Refused
 from rollout import tokens
 from rollout.middleware import actor_of
 from rollout.models import SCOPES, Component, Token
+from rollout.views.once import claim
 from rollout.views.refusals import sentences
 
 
@@ -53,7 +54,9 @@ def token_create(request: HttpRequest, name: str) -> HttpResponse:
         return redirect(f"{reverse('confirm')}?{urlencode({'next': reverse('token_list', args=[name])})}")
     user: Any = request.user
     try:
-        token, text = tokens.create(component, **form.cleaned_data, user=user, by=actor_of(request), now=now)
+        # asked again it leads to the list: the text of a token is shown once
+        with claim(request, "token_list", name):
+            token, text = tokens.create(component, **form.cleaned_data, user=user, by=actor_of(request), now=now)
     except Refused as refusal:
         form.add_error(None, str(refusal))
         return _page(request, component, form, status=409)
@@ -66,7 +69,8 @@ def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """End a token at once."""
     token = get_object_or_404(Token.objects.select_related("component", "owner"), pk=pk)
     user: Any = request.user
-    tokens.revoke(token, user=user, by=actor_of(request), now=timezone.now())
+    with claim(request, "token_list", token.component.name):
+        tokens.revoke(token, user=user, by=actor_of(request), now=timezone.now())
     return redirect("token_list", token.component.name)
 
 

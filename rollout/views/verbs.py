@@ -12,15 +12,18 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from approvals import stepup
 from approvals.ledger import Refused
-from rollout import actions, drafting, reviewing, settling
-from rollout.forms import ReasonForm, StartForm
+from rollout import actions, drafting, reviewing, settling, starting
+from rollout.forms import ReasonForm
 from rollout.middleware import actor_of
 from rollout.states import label
-from rollout.views.contexts import decision_form, full_context, reason_form, tune_form
+from rollout.views import signing
+from rollout.views.contexts import decision_form, full_context, reason_form, start_form, tune_form
+from rollout.views.once import claim
 from rollout.views.page import Page, page_of
+from rollout.views.proving import password_holds, proof_of
 from rollout.views.refusals import sentences
+from rollout.views.sign import sign_context
 
 UNPROCESSABLE = 422
 
@@ -30,7 +33,8 @@ UNPROCESSABLE = 422
 def rollout_submit(request: HttpRequest, pk: int) -> HttpResponse:
     """Start the validate run."""
     page = page_of(request, pk)
-    actions.submit(page.rollout, **_who(request))
+    with claim(request, "rollout", pk):
+        actions.submit(page.rollout, **who(request))
     messages.success(request, "Submitted: the validate run proves it without changing anything.")
     return redirect("rollout", pk)
 
@@ -43,7 +47,9 @@ def rollout_tune(request: HttpRequest, pk: int) -> HttpResponse:
     form = tune_form(page, request.POST)
     if not form.is_valid():
         return _again(page, "tune", form)
-    parts = drafting.tune(page.rollout, changes=form.changes, accepted=form.cleaned_data["accepted"], **_who(request))
+    values = {"changes": form.changes, "accepted": form.cleaned_data["accepted"], **who(request)}
+    with claim(request, "rollout", pk):
+        parts = drafting.tune(page.rollout, **values)
     if parts:
         messages.warning(
             request, f"Saved. The sign-offs are void, because it changes what is signed: {', '.join(parts)}."
@@ -64,18 +70,25 @@ def rollout_decide(request: HttpRequest, pk: int) -> HttpResponse:
     if page.panel is None or not page.panel.is_open:
         raise Refused(f"Nothing can be decided any more, and nothing was recorded: {_ended(page)}")
     form = decision_form(page, request.POST)
-    if not form.is_valid() or not _proved(page, form):
+    if "duty" in form.errors:
+        raise Refused(f"You cannot sign so any more, and nothing was recorded: {page.panel.why_not or 'look again'}")
+    if not form.is_valid() or (proof := proof_of(page, form)) is None:
         return _again(page, "decide", form)
     values = form.cleaned_data
+    duty, on_behalf_of = signing.chosen(values["duty"] if values["kind"] == "APPROVE" else "")
     decision = actions.decide(
         page.rollout,
         kind=values["kind"],
-        duty=values["duty"] if values["kind"] == "APPROVE" else "",
+        duty=duty,
+        on_behalf_of=on_behalf_of,
         digest_seen=values["digest"],
         reason=values["reason"],
-        authenticated_at=stepup.authenticated_at(request),
-        diff_opened=values["diff_opened"] == "1",
-        **_who(request),
+        authenticated_at=proof.at,
+        method=proof.method,
+        signed=proof.signed,
+        diff_opened=page.has_opened,
+        within=claim(request, "rollout", pk),
+        **who(request),
     )
     messages.success(
         request, f"Recorded under your name: {decision.get_kind_display()}. It binds digest {decision.digest[:12]}."
@@ -89,10 +102,11 @@ def rollout_decide(request: HttpRequest, pk: int) -> HttpResponse:
 def rollout_start(request: HttpRequest, pk: int) -> HttpResponse:
     """Queue the deploy run."""
     page = page_of(request, pk)
-    form = StartForm(request.POST, stale=page.stale)
-    if not form.is_valid() or not _proved(page, form):
+    form = start_form(page, request.POST)
+    if not form.is_valid() or (proof := proof_of(page, form)) is None:
         return _again(page, "start", form)
-    actions.start(page.rollout, **_who(request))
+    seen = form.cleaned_data["digest"]
+    starting.start(page.rollout, digest_seen=seen, proof=proof, within=claim(request, "rollout", pk), **who(request))
     messages.success(request, "Started. This page follows it.")
     return redirect("rollout", pk)
 
@@ -102,7 +116,7 @@ def rollout_start(request: HttpRequest, pk: int) -> HttpResponse:
 @sentences
 def rollout_abort(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop what is going on."""
-    return _with_reason(request, pk, "abort", actions.abort, "Abort asked for: the command that runs is told to stop.")
+    return with_reason(request, pk, "abort", actions.abort, "Abort asked for: the command that runs is told to stop.")
 
 
 @require_POST
@@ -110,7 +124,7 @@ def rollout_abort(request: HttpRequest, pk: int) -> HttpResponse:
 @sentences
 def rollout_rollback(request: HttpRequest, pk: int) -> HttpResponse:
     """Go back to the backup that was taken before the deploy."""
-    return _with_reason(request, pk, "rollback", actions.roll_back, "Rolling back. This page follows it.")
+    return with_reason(request, pk, "rollback", actions.roll_back, "Rolling back. This page follows it.")
 
 
 @require_POST
@@ -118,7 +132,7 @@ def rollout_rollback(request: HttpRequest, pk: int) -> HttpResponse:
 @sentences
 def rollout_accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a release stay whose watch ended without a clear verdict."""
-    return _with_reason(request, pk, "accept", actions.accept, "Accepted: the release stays.")
+    return with_reason(request, pk, "accept", actions.accept, "Accepted: the release stays.")
 
 
 @require_POST
@@ -126,14 +140,14 @@ def rollout_accept(request: HttpRequest, pk: int) -> HttpResponse:
 @sentences
 def rollout_settle(request: HttpRequest, pk: int) -> HttpResponse:
     """End a rollout whose target was put right by hand."""
-    return _with_reason(request, pk, "settle", settling.settle, "Settled under your name. The target stays locked.")
+    return with_reason(request, pk, "settle", settling.settle, "Settled under your name. The target stays locked.")
 
 
 @require_POST
 @sentences
 def rollout_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Give up a rollout that has not begun."""
-    return _with_reason(request, pk, "cancel", actions.cancel, "Cancelled. Nothing was changed.")
+    return with_reason(request, pk, "cancel", actions.cancel, "Cancelled. Nothing was changed.")
 
 
 @require_POST
@@ -144,37 +158,26 @@ def rollout_review(request: HttpRequest, pk: int) -> HttpResponse:
     def review(rollout: Any, *, why: str, **who: Any) -> None:
         reviewing.review(rollout, note=why, **who)
 
-    return _with_reason(request, pk, "review", review, "Review recorded under your name.")
+    return with_reason(request, pk, "review", review, "Review recorded under your name.")
 
 
-def _with_reason(request: HttpRequest, pk: int, name: str, act: Callable[..., Any], done: str) -> HttpResponse:
+def with_reason(request: HttpRequest, pk: int, name: str, act: Callable[..., Any], done: str) -> HttpResponse:
+    """Do what needs a reason, and the password where the proof is old; go back to the page and say what was done."""
     page = page_of(request, pk)
     form: ReasonForm = reason_form(page, name, request.POST)
-    if not form.is_valid() or not _proved(page, form):
+    if not form.is_valid() or not password_holds(page, form):
         return _again(page, name, form)
-    act(page.rollout, why=form.cleaned_data["why"], **_who(request))
-    messages.success(request, done)
+    with claim(request, "rollout", pk):
+        act(page.rollout, why=form.cleaned_data["why"], **who(request))
+    if done:
+        messages.success(request, done)
     return redirect("rollout", pk)
 
 
-def _who(request: HttpRequest) -> dict[str, Any]:
+def who(request: HttpRequest) -> dict[str, Any]:
+    """Return the arguments that tell a verb who asks, and when."""
     user: User = request.user  # type: ignore[assignment]
     return {"user": user, "by": actor_of(request), "now": timezone.now()}
-
-
-def _proved(page: Page, form: Form) -> bool:
-    """Check the password that came with the form, where the last proof is too old; say on the form when it is wrong."""
-    if "password" not in form.fields:
-        return True
-    now = timezone.now()
-    if stepup.confirm(page.request, form.cleaned_data["password"], now=now):
-        return True
-    until = stepup.wait_until(page.request.user.pk or 0, now=now)
-    if until is not None:
-        form.add_error("password", f"Too many wrong passwords. Try again after {timezone.localtime(until):%H:%M}.")
-    else:
-        form.add_error("password", "This is not your password. Nothing was done; what you typed is kept.")
-    return False
 
 
 def _ended(page: Page) -> str:
@@ -185,5 +188,7 @@ def _ended(page: Page) -> str:
 def _again(page: Page, name: str, form: Form) -> HttpResponse:
     """Show the page again with the form that was refused, and what was typed in it."""
     fresh = page_of(page.request, page.rollout.pk)
+    if name == "decide" and page.request.POST.get("page") == "sign":
+        return render(page.request, "rollout/sign.html", sign_context(fresh, {name: form}), status=UNPROCESSABLE)
     context = full_context(fresh, {name: form})
     return render(page.request, "rollout/rollout.html", context, status=UNPROCESSABLE)

@@ -38,6 +38,10 @@ def policy_words(policy: Policy) -> list[str]:
         said.append("A commit author whom no user matches is shown to the approvers.")
     if not policy.last_approver_may_start:
         said.append("Whoever approves last cannot be the one who starts.")
+    if policy.barred_from_start:
+        said.append(f"These cannot start it: {', '.join(policy.barred_from_start)}.")
+    if not policy.delegation:
+        said.append("Nobody approves on behalf of another.")
     said.append(f"A sign-off is good for {duration(policy.expires_s)}.")
     return said
 

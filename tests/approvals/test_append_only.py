@@ -70,7 +70,7 @@ def test_a_person_who_decided_cannot_be_removed(decision: Decision, cast: Cast) 
 @pytest.mark.django_db
 def test_a_missing_trigger_is_reported() -> None:
     assert checks.guards_stand(None, databases=["default"]) == []
-    guards.remove(connection, checks.decision_guard())
+    guards.remove(connection, checks.guarded()[0])
     found = checks.guards_stand(None, databases=["default"])
     assert len(found) == 3 and {one.id for one in found} == {"approvals.E001"}
     checks.install_guards(using="default")

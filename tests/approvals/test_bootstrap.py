@@ -1,5 +1,6 @@
 """The first two admins: one link, one use, one hour, only while nobody exists."""
 
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from urllib.parse import urlparse
@@ -7,7 +8,6 @@ from urllib.parse import urlparse
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.test import Client
 from django.utils import timezone
 
 from approvals import bootstrap
@@ -16,6 +16,7 @@ from approvals.models import WelcomeLink
 from approvals.proof import Refused
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry
+from tests.base import Client
 
 from .world import NOW
 
@@ -67,7 +68,6 @@ def test_there_is_no_link_once_anybody_exists() -> None:
 def test_a_link_works_once() -> None:
     token = token_of(bootstrap.one_time_link(BASE, NOW))
     create(token, "ada", "ari")
-    User.objects.all().filter(username__in=("ada", "ari")).update(is_active=False)
     with pytest.raises(Refused, match="was used"):
         create(token, "eve", "eva")
 
@@ -141,3 +141,10 @@ def test_the_command_prints_the_link_or_nothing() -> None:
     silent = StringIO()
     call_command("first_admins_link", stdout=silent)
     assert silent.getvalue() == ""
+
+
+def test_the_first_two_have_an_address_each() -> None:
+    token = token_of(bootstrap.one_time_link(BASE, NOW))
+    two = [admin("ada"), replace(admin("ari"), email="ADA@example.com")]
+    with pytest.raises(Refused, match="an e-mail address of his own"):
+        bootstrap.create_first_admins(token, two, by=SYSTEM, now=NOW)

@@ -153,3 +153,9 @@ def test_who_decided_and_has_left_is_still_told_of(signed: SignOff, cast: Cast) 
     User.objects.filter(pk=cast["ann"].pk).update(is_active=False)
     told = {member.name: why for member, why in ledger.standing(signed, now=NOW).cannot}
     assert told["Ann"] == "the account is disabled"
+
+
+def test_what_is_closed_is_not_looked_at_again(signed: SignOff, django_assert_num_queries) -> None:
+    ledger.expire_due(NOW + DAY)
+    with django_assert_num_queries(1):
+        ledger.expire_due(NOW + DAY)

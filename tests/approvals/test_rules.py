@@ -209,7 +209,7 @@ def test_media_eng_alone_may_approve_as_approver_where_the_policy_allows_it() ->
 )
 def test_nothing_starts_without_a_standing_quorum(voices: list, changed: dict, why: str) -> None:
     state = judge(Policy(), voices, PEOPLE, **changed)
-    allowed, said = may_start(Policy(), state, member(OLAF, "deploy-operator"), None)
+    allowed, said = may_start(Policy(), state, member(OLAF, "deploy-operator"), {})
     assert not allowed and why in said
 
 
@@ -218,5 +218,5 @@ def test_nothing_starts_without_a_standing_quorum(voices: list, changed: dict, w
     [(member(ANN, "approver"), "deploy-operator"), (member(OLAF, "deploy-operator", active=False), "disabled")],
 )
 def test_not_everybody_may_start(user: object, why: str) -> None:
-    allowed, said = may_start(Policy(), judge(Policy(), FULL, PEOPLE), user, None)  # type: ignore[arg-type]
+    allowed, said = may_start(Policy(), judge(Policy(), FULL, PEOPLE), user, {})  # type: ignore[arg-type]
     assert not allowed and why in said

@@ -3,13 +3,12 @@
 import pytest
 from django.contrib.auth.models import User
 from django.db.models import F
-from django.test import Client
 from django.urls import reverse
 
 from approvals import stepup
 from approvals.models import StepUpGuard
 from monitoring.models import AuditEntry
-from tests.base import PASSWORD
+from tests.base import PASSWORD, Client
 
 Cast = dict[str, User]
 
@@ -120,7 +119,23 @@ def test_names_that_are_no_account_are_forgotten_again(client: Client, cast: Cas
     guess(client, "nobody")
     StepUpGuard.objects.update(since=F("since") - stepup.WINDOW)
     guess(client, "nobody else", 1)
-    assert StepUpGuard.objects.filter(user=None).count() == 1
+    assert StepUpGuard.objects.filter(user=None).count() == 2  # the other name, and the address
+
+
+def test_one_address_cannot_try_one_password_on_every_account(client: Client, cast: Cast) -> None:
+    for number in range(stepup.WRONG_TRIES_OF_ADDRESS):
+        sign_in(client, f"nobody {number}", "guess")
+    sign_in(client, "ann")
+    assert not is_in(client) and last().action == "user.sign_in_throttled"
+    client.post(reverse("login"), {"username": "ann", "password": PASSWORD}, REMOTE_ADDR="192.0.2.8")
+    assert is_in(client)
+
+
+def test_right_passwords_from_one_address_are_not_counted(client: Client, cast: Cast) -> None:
+    for name in ("ann", "abe", "olaf"):
+        sign_in(client, name)
+        client.post(reverse("logout"))
+    assert set(StepUpGuard.objects.values_list("tries", flat=True)) == {0}
 
 
 def test_the_admin_site_has_no_sign_in_of_its_own(client: Client, cast: Cast) -> None:

@@ -6,12 +6,12 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.urls import reverse
 
 from approvals import stepup
 from monitoring.models import AuditEntry
-from tests.base import PASSWORD
+from tests.base import PASSWORD, Client
 
 from .world import NOW
 
@@ -143,3 +143,16 @@ def test_the_page_refuses_a_form_of_another_site(cast: Cast) -> None:
 
 def test_the_page_is_for_the_signed_in(client: Client, db: None) -> None:
     assert "/login" in client.get(reverse("confirm")).headers["Location"]
+
+
+def test_who_comes_from_a_used_up_address_waits_from_its_first_try(db: None) -> None:
+    for number in range(stepup.WRONG_TRIES_OF_ADDRESS):
+        assert stepup.sign_in_wait(None, f"nobody{number}", address="192.0.2.9", now=NOW) is None
+    later = NOW + 3 * MINUTE
+    assert stepup.sign_in_wait(None, "another", address="192.0.2.9", now=later) == NOW + stepup.WINDOW
+    assert stepup.sign_in_wait(None, "another", address="192.0.2.8", now=later) is None
+
+
+def test_whose_count_ended_meanwhile_still_waits(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepup, "_take", lambda *key, **how: False)
+    assert stepup.sign_in_wait(None, "nobody", address="192.0.2.9", now=NOW) == NOW + stepup.WINDOW

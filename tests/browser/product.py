@@ -76,8 +76,8 @@ class Product:
 
     def serve(self) -> None:
         """Start the web process and wait until it answers."""
-        gunicorn = ["-m", "gunicorn", "rollout.wsgi", "--worker-class", "gthread", "--workers", "1", "--threads", "4"]
-        self.start("web", *gunicorn, "--no-control-socket", "--bind", f"127.0.0.1:{self.port}")
+        gunicorn = ["-m", "gunicorn", "rollout.wsgi", "--workers", "1"]
+        self.start("web", *gunicorn, "--bind", f"127.0.0.1:{self.port}")
         deadline = time.monotonic() + UP_WITHIN_S
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "web.log").read_text()

@@ -14,39 +14,64 @@ import django
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from approvals import stepup  # noqa: E402
+from approvals import signatures, stepup  # noqa: E402
+from approvals.models import Signature  # noqa: E402
 from monitoring import incidents  # noqa: E402
 from monitoring.audit import SYSTEM, Actor  # noqa: E402
-from rollout import actions, drafting, evidence, freezing, loading, transitions  # noqa: E402
+from rollout import actions, commands, drafting, endings, evidence, freezing, loading, transitions  # noqa: E402
+from rollout.intent import OUTPUT  # noqa: E402
 from rollout.management.commands import demo_world  # noqa: E402
-from rollout.models import Component, Release, Rollout, Target  # noqa: E402
+from rollout.models import Backup, Component, Release, Rollout, Run, Target  # noqa: E402
 from rollout.states import RolloutState as R  # noqa: E402
-from tests.base import make_cast  # noqa: E402
+from rollout.states import RunState as N  # noqa: E402
+from tests.base import make_cast, make_user  # noqa: E402
 from tests.browser.nasty import NASTY, SCRIPT  # noqa: E402
 from tests.factories import GATES, TOML, decide  # noqa: E402
 
 # A target for every test that decides: a newer rollout for a target supersedes the older ones.
-PLACES = ("production", "staging", "approve", "reject", "stale", "noscript", "keys", "nasty", "read")
+PLACES = (
+    "production",
+    "staging",
+    "approve",
+    "reject",
+    "stale",
+    "noscript",
+    "keys",
+    "nasty",
+    "read",
+    "lost",
+    "again",
+    "passkey",
+)
+OTHERS = ("production", "staging", "nasty", "lost", "again")
 SIGNERS = (("ann", "approver"), ("abe", "approver"), ("olaf", "deploy-operator"), ("mia", "media-eng"))
+ANSWERS = {
+    "": {},
+    "done": {"live": "releases/0010-1.9.1", "sentence": "releases/0010-1.9.1 is live"},
+    "not_done": {"live": "releases/0001-1.0.0", "sentence": "releases/0001-1.0.0 is live"},
+    "unknown": {"live": "", "sentence": "the target could not be asked: no route to host"},
+    "held": {"live": "", "sentence": "a command still holds the target; so far: releases/0001-1.0.0 is live"},
+}
 REPORT = b"line one of the report\n<script>document.title = 'ran'</script>\n"
 
 
 def desk(folder: Path) -> dict[str, Any]:
     """Make people, a component with a target for every test, and rollouts that wait for decisions."""
     cast = make_cast()
+    make_user("pia", "approver")  # she alone has a passkey: it changes what the pages ask for
     loading.load(component_file(folder), by=SYSTEM, now=timezone.now())
-    waiting = {
-        name: wait_at(name, cast["rita"]).pk for name in PLACES if name not in ("production", "staging", "nasty")
-    }
+    waiting = {name: wait_at(name, cast["rita"]).pk for name in PLACES if name not in OTHERS}
     draft = draft_at("staging", cast["rita"], "1.9.0")
     unfriendly = nasty(cast)
     incident(cast["tom"])
-    others = {"draft": draft.pk, "draft_release": draft.release_id}
+    lost = {name: lost_at(name, cast).pk for name in ("lost", "again")}
+    others = {"draft": draft.pk, "draft_release": draft.release_id, **lost}
     return {"rollouts": waiting | others | {"nasty": unfriendly.pk, "nasty_release": unfriendly.release_id}}
 
 
@@ -107,6 +132,46 @@ def bring(release: Release, rita: User) -> None:
 def wait_at(place: str, rita: User) -> Rollout:
     """Return a rollout that waits for its sign-off."""
     return freeze(draft_at(place, rita, f"1.{PLACES.index(place)}.1"))
+
+
+def lost_at(place: str, cast: dict[str, User]) -> Rollout:
+    """Return a rollout whose switch was started, and nobody saw how it ended."""
+    olaf, now = cast["olaf"], timezone.now()
+    rollout = wait_at(place, cast["rita"])
+    for name, duty in SIGNERS[:3]:
+        decide(rollout, cast[name], duty, now=now, authenticated_at=now)
+    run = actions.start(Rollout.objects.get(pk=rollout.pk), user=olaf, by=who(olaf), now=now)
+    rollout = Rollout.objects.get(pk=rollout.pk)
+    facts = {"path": f"{settings.GR_BACKUPS}/dhash_{place}_20261123_120000.zip", "sha256": "b" * 64, "size": 10}
+    backup = Backup.objects.create(
+        target=run.target, run=run, release_version="1.0.0", created_at=now, verified_at=now, **facts
+    )
+    transitions.move(run, N.RUNNING, by=who(olaf), now=now, started_at=now)
+    transitions.move(rollout, R.RUNNING, by=who(olaf), now=now, started_at=now, backup=backup)
+    switch = run.steps.get(kind="switch")
+    run.steps.filter(number__lt=switch.number).update(state="SUCCEEDED", attempt=1, started_at=now, ended_at=now)
+    transitions.move(switch, "RUNNING", by=SYSTEM, now=now, attempt=1, started_at=now)
+    (commands.folder_of(switch) / OUTPUT).write_text(f"current -> {switch.params['release_dir']}\n+ true  # reload\n")
+    endings.unknown(Run.objects.get(pk=run.pk), switch, why="the worker and its runner were killed", now=now)
+    return rollout
+
+
+def answer(number: str, key: str) -> dict[str, str]:
+    """Let the target have answered something about the rollout that is lost; "" takes the answer back."""
+    now = timezone.now()
+    probe = {"held": key == "held", "answer": "unknown" if key == "held" else key, **ANSWERS[key]}
+    wanted = {"probe": probe, "probed_at": now} if key else {"probe": {}, "probed_at": None}
+    Run.objects.filter(rollout_id=number, state=N.UNKNOWN).update(**wanted)
+    return {"answer": key}
+
+
+def again(number: str, name: str) -> dict[str, str]:
+    """Let somebody have asked to try the lost step again; "" takes the wish back."""
+    asked = User.objects.filter(username=name).first()
+    why = "The reload never reached the service: its log has no line since 12:00." if asked else ""
+    runs = Run.objects.filter(rollout_id=number, state=N.UNKNOWN)
+    runs.update(again_by=asked, again_why=why, again_at=timezone.now() if asked else None)
+    return {"asked": name}
 
 
 def freeze(rollout: Rollout) -> Rollout:
@@ -200,6 +265,9 @@ COMMANDS = {
     "age": age,
     "submit": lambda folder: submit(Path(folder)),
     "sign": sign,
+    "answer": answer,
+    "again": again,
+    "signatures": lambda: [signatures.document(one) for one in Signature.objects.order_by("pk")],
 }
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +22,8 @@ Enter = Callable[..., Visitor]
 
 def test_filters_stand_in_the_url_and_leave_what_they_name(enter: Enter) -> None:
     page = enter("aud").go("/history/")
-    page.get_by_role("combobox", name="Action").fill("artifact.attached")
-    page.get_by_label("Actor").fill("rita")
+    page.get_by_label("Action", exact=True).select_option("artifact.attached")
+    page.get_by_label("Person").fill("rita")
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url("**action=artifact.attached**")
     said = page.locator(".history-list .what").all_inner_texts()
@@ -31,10 +34,47 @@ def test_filters_stand_in_the_url_and_leave_what_they_name(enter: Enter) -> None
 def test_entry_opens_to_the_bytes_that_were_hashed(enter: Enter) -> None:
     page = enter("aud").go("/history/?action=target.locked")
     entry = page.locator(".history-list li").first
-    entry.locator("summary").click()
-    body = entry.locator("pre").text_content() or ""
+    entry.locator(".what").click()
+    entry.locator("pre").wait_for()
+    body = entry.locator("pre").locator("xpath=..").locator("[data-copy]").get_attribute("data-copy") or ""
+    assert "\u202e" in body and "\u202e" not in (entry.locator("pre").text_content() or "")
     assert hashlib.sha256(body.encode()).hexdigest() in entry.inner_text()
     assert json.loads(body)["action"] == "target.locked"
+
+
+def test_entry_has_a_page_of_its_own(enter: Enter) -> None:
+    page = enter("aud").go("/history/?action=target.locked")
+    entry = page.locator(".history-list li").first
+    entry.locator(".what").click()
+    entry.get_by_role("link", name="on a page of its own").click()
+    page.wait_for_url("**/history/*/")
+    assert "sealed to entry" in page.locator(".entry-detail").inner_text()
+
+
+@pytest.mark.parametrize("path", ["/population/", "/unread-decisions/", "/controls/", "/rollouts/{read}/manifests/"])
+def test_auditor_reads_his_pages(enter: Enter, ids: dict[str, int], path: str) -> None:
+    enter("aud").go(path.format(**ids))
+
+
+def test_population_is_taken_with_its_count_in_the_name(enter: Enter) -> None:
+    page = enter("aud").go("/population/")
+    count = page.locator("h2", has_text="requested").inner_text().split()[0]
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="CSV").click()
+    assert taken.value.suggested_filename.endswith(f"-{count}-rollouts.csv")
+
+
+@pytest.mark.parametrize("path", ["/population/", "/rollouts/{read}/"])
+def test_bundle_verifies_where_nothing_of_ours_is(enter: Enter, ids: dict[str, int], tmp_path: Path, path: str) -> None:
+    page = enter("aud").go(path.format(**ids))
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Bundle", exact=True).click()
+    taken.value.save_as(tmp_path / "bundle.zip")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    command = [sys.executable, "-I", "verify.py"]
+    done = subprocess.run(command, cwd=tmp_path / "out", env={}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "the chain holds" in done.stdout
 
 
 def test_history_says_up_to_where_it_was_verified(enter: Enter) -> None:

@@ -24,6 +24,11 @@ PATHS = (
     "/runbooks/dhash/rollback/?rollout={nasty}",
     "/history/",
     "/history/?q=%3Cscript%3Ewindow.ran%3D1%3C/script%3E",
+    "/history/?q=rollout+{nasty}",
+    "/population/",
+    "/unread-decisions/",
+    "/controls/",
+    "/rollouts/{nasty}/manifests/",
 )
 FOREIGN = """() => [...document.querySelectorAll('script:not([src^="/static/"]), iframe, object, embed, base')]
   .concat([...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a =>
@@ -42,6 +47,25 @@ def test_nothing_of_it_runs(enter: Enter, ids: dict[str, int], path: str) -> Non
     here.go(path.format(**ids, release=ids["nasty_release"]))
     here.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     assert harm(here) == ([], None)
+
+
+# pages that are not of our templates, and refusals: the same policy, and nothing of theirs is stopped by it
+STRANGE = (
+    ("/admin/", 200),
+    ("/admin/rollout/freeze/add/", 200),
+    ("/admin/auth/user/", 200),
+    ("/api/v1/docs", 200),
+    ("/nowhere/", 404),
+    ("/rollouts/new/", 403),
+)
+
+
+@pytest.mark.parametrize(("path", "status"), STRANGE)
+def test_the_policy_holds_on_pages_of_others_and_stops_nothing_of_theirs(enter: Enter, path: str, status: int) -> None:
+    here = enter("ada", expected=(status, 404))  # the admin site has no icon, and browsers ask for one
+    here.go(path)
+    here.page.wait_for_load_state("networkidle")
+    assert here.page.evaluate("window.ran ?? null") is None
 
 
 def test_it_is_there_to_be_read(enter: Enter, ids: dict[str, int]) -> None:

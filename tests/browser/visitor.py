@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Response
 
+from rollout import once
 from tests.base import PASSWORD
 from tests.browser.product import Product
 
@@ -65,7 +67,7 @@ class Visitor:
         page = self.go("/login/")
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url(f"{self.product.base_url}/")
         return self
 
@@ -74,11 +76,11 @@ class Visitor:
         return re.sub(r"\s+", " ", self.page.locator("main").inner_text())
 
     def post(self, path: str, **fields: str) -> Any:
-        """Send a form past the page, with this session's token; return the answer."""
+        """Send a form past the page, with this session's token and a fresh key; return the answer."""
         token = next(one["value"] for one in self.context.cookies() if one["name"] == "csrftoken")
         return self.context.request.post(
             f"{self.product.base_url}{path}",
-            form={**fields, "csrfmiddlewaretoken": token},
+            form={once.FIELD: once.new_key(timezone.now()), **fields, "csrfmiddlewaretoken": token},
             headers={"Referer": f"{self.product.base_url}/"},
             max_redirects=0,
         )

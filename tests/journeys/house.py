@@ -104,7 +104,8 @@ class House:
         """Take a release all the way: evidence, validate run, sign-offs, start, watch, and what follows."""
         rollout = self.submit(version, environment)
         self.must(rollout, "WAITING")
-        self.person("olaf").press(self.sign(rollout), "start")
+        signed = self.sign(rollout)
+        self.person("olaf").press(signed, "start", digest=signed.digest)
         self.drive(rollout)
         return fresh(rollout)
 

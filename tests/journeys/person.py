@@ -9,7 +9,7 @@ from django.test import Client
 from rollout.models import Rollout
 from tests.base import PASSWORD
 
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+HIDDEN = re.compile(r'name="(csrfmiddlewaretoken|once)" value="([^"]+)"')
 DIGEST = re.compile(r'name="digest" value="([0-9a-f]{64})"')
 
 
@@ -29,10 +29,10 @@ class Person:
         return str(answer.getvalue().decode())
 
     def post(self, path: str, *, page: str, **fields: str) -> Any:
-        """Send a form with the CSRF token of the page that shows it, and return the answer."""
-        token = TOKEN.search(self.read(page))
-        assert token, f"{page} shows {self.user} no form"
-        return self.client.post(path, {**fields, "csrfmiddlewaretoken": token[1]})
+        """Send a form with the hidden fields of the page that shows it, and return the answer."""
+        hidden = dict(HIDDEN.findall(self.read(page)))
+        assert "csrfmiddlewaretoken" in hidden, f"{page} shows {self.user} no form"
+        return self.client.post(path, {**hidden, **fields})
 
     def ask(self, rollout: Rollout, verb: str, **fields: str) -> Any:
         """Press a button of a rollout's page with the password, and return the answer."""

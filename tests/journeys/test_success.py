@@ -32,10 +32,10 @@ def test_release_before_stays_beside_it_untouched(house: House, succeeded: Chapt
     assert succeeded.before.link.removeprefix("releases/") in succeeded.after.releases
 
 
-def test_four_people_signed_the_digest_that_was_deployed(succeeded: Chapter) -> None:
+def test_four_people_signed_the_digest_that_was_deployed_and_one_of_them_started_it(succeeded: Chapter) -> None:
     sign_off, digest = succeeded.rollout.sign_off, succeeded.rollout.digest
     given = sign_off.decisions.values_list("user__username", "duty", "digest", "kind").order_by("seq")
-    assert list(given) == [(name, duty, digest, "APPROVE") for name, duty in SIGNERS]
+    assert list(given) == [*((name, duty, digest, "APPROVE") for name, duty in SIGNERS), ("olaf", "", digest, "START")]
 
 
 def test_who_asked_for_it_is_refused_as_approver(house: House, succeeded: Chapter) -> None:

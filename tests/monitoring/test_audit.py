@@ -8,10 +8,10 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
-from monitoring import audit, audit_export, canonical, checks, guards
+from monitoring import audit, audit_verify, canonical, checks, guards
 from monitoring.models import AuditEntry, AuditHead
 
-from .effects import NOW, RITA, ROLLOUT
+from .effects import NOW, RITA, ROLLOUT, later
 
 pytestmark = pytest.mark.django_db
 
@@ -82,7 +82,7 @@ def test_a_lost_head_row_cannot_fork_the_chain():
 
 @pytest.mark.django_db(transaction=True)
 def test_append_outside_a_transaction_is_refused():
-    with pytest.raises(RuntimeError, match=r"transaction\.atomic"):
+    with pytest.raises(RuntimeError, match=r"audit\.turn"):
         append()
 
 
@@ -140,10 +140,17 @@ def test_check_is_silent_while_the_triggers_stand():
 
 def test_erasing_a_person_empties_name_and_address_and_is_audited():
     entry = append()
-    assert audit.erase_person(7, by=audit.SYSTEM, why="left the company", now=NOW) == 1
+    assert audit.erase_person(7, before=later(1), by=audit.SYSTEM, why="left the company", now=later(1)) == 1
     entry.refresh_from_db()
     assert (entry.actor_name, entry.person) == ("", "")
     assert AuditEntry.objects.first().action == "audit.person_erased"
+
+
+def test_what_is_younger_keeps_its_person():
+    entry = append()
+    assert audit.erase_person(7, before=NOW, by=audit.SYSTEM, why="left the company", now=NOW) == 0
+    entry.refresh_from_db()
+    assert entry.actor_name == "Rita"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -166,5 +173,5 @@ def test_two_appends_at_once_leave_no_gap_and_no_fork():
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(one) for _ in range(8)]:
             done.result()
-    result = audit_export.verify_database()
+    result = audit_verify.verify_database()
     assert (result.count, result.problems) == (8, [])

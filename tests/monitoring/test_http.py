@@ -242,3 +242,13 @@ def test_errors_never_hold_path_query_or_header(caplog):
             str(refused("http://127.0.0.1:9/HUSH")),
         ]
     assert "HUSH" not in " ".join([*told, caplog.text])
+
+
+@pytest.mark.parametrize("said", ["HTTP/1.1 200", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le"])
+def test_a_connection_that_ends_within_the_headers_is_no_answer(said):
+    def answer(connection, _):
+        connection.sendall(said.encode())
+        connection.shutdown(socket.SHUT_WR)
+
+    with raw_server(answer) as server, pytest.raises(http.HttpError, match="broke the connection"):
+        http.fetch(server.origin, timeout_s=2, allow=None)

@@ -20,6 +20,7 @@ PROMISED = {
     *("rollout_expired", "run_started", "step_failed", "watch_started", "watch_breached", "watch_alert"),
     *("needs_decision", "rollback_started", "rollback_finished", "rollout_succeeded", "rollout_failed"),
     *("incident_opened", "incident_closed", "target_locked", "target_unlocked", "config_pending", "run_unknown"),
+    *("try_again_asked", "rollout_superseded"),
 }
 
 
@@ -151,7 +152,7 @@ def test_retries_wait_longer_each_time(slack):
     waits, at = [], 0
     for _ in range(6):
         drain(at)
-        due = (notices.next_due(NOW) - NOW).total_seconds()
+        due = (notices.next_due(later(at)) - NOW).total_seconds()
         waits.append(due - at)
         at = due
     assert waits == [5, 30, 120, 600, 1800, 1800]
@@ -257,3 +258,39 @@ def test_delivery_writes_no_audit(slack):
     queue()
     drain()
     assert not AuditEntry.objects.exists()
+
+
+def test_a_new_message_waits_behind_the_ones_that_its_channel_has_not_taken(slack):
+    queue(key="first")
+    slack.fails.append(DOWN)
+    drain()
+    slack.fails.clear()
+    queue(key="second", now=later(1))
+    assert drain(1) == 2 and [message.key for message in slack.sent] == ["first:slack", "second:slack"]
+
+
+def test_what_waits_behind_a_message_that_was_given_up_is_still_sent(slack):
+    queue(key="first")
+    queue(key="second", now=later(80_000))
+    Notice.objects.filter(dedupe_key="first:slack").update(state="FELL_BACK", attempts=50)
+    slack.fails.append(DOWN)
+    drain(86_000)
+    assert Notice.objects.get(dedupe_key="first:slack").next_attempt_at is None
+    slack.fails.clear()
+    drain(90_000)
+    assert [message.key for message in slack.sent] == ["second:slack"]
+
+
+def test_a_channel_that_another_worker_speaks_to_is_left_to_it(slack):
+    queue(key="first")
+    queue(key="second")
+    Notice.objects.filter(dedupe_key="first:slack").update(claimed_until=later(120))
+    assert drain(60) == 0 and drain(121) == 2
+
+
+def test_a_message_that_we_cannot_even_send_holds_no_other(slack, caplog):
+    queue(key="first")
+    queue(key="second")
+    slack.fails.append(TypeError("a fault of ours"))
+    drain()
+    assert set(Notice.objects.values_list("attempts", flat=True)) == {1}

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def test_first_look_is_due_at_once():
     open_watch()
-    assert watcher.next_due() == NOW
+    assert watcher.next_due(NOW) == NOW
 
 
 def test_a_look_stores_one_poll_with_a_sample_of_each_source():
@@ -30,7 +30,7 @@ def test_a_look_stores_one_poll_with_a_sample_of_each_source():
 def test_next_look_follows_the_cadence_with_its_reason():
     watch = open_watch()
     watcher.observe_due(NOW, fetch=Target())
-    assert watcher.next_due() == later(5)
+    assert watcher.next_due(NOW) == later(5)
     assert "first" in watch.poll_set.get().next_reason
 
 
@@ -53,7 +53,7 @@ def test_a_healthy_window_passes_at_its_end():
 def test_a_passed_watch_is_looked_at_no_more():
     watch = open_watch()
     run(watch, Target(), until=100)
-    assert watcher.next_due() is None
+    assert watcher.next_due(NOW) is None
 
 
 def test_the_third_failed_health_check_in_a_row_is_a_breach():
@@ -126,7 +126,30 @@ def test_a_claimed_watch_is_left_alone_until_the_claim_runs_out():
 def test_next_due_waits_for_a_claim_of_a_worker_that_may_be_dead():
     watch = open_watch()
     Watch.objects.filter(pk=watch.pk).update(claimed_until=later(31))
-    assert watcher.next_due() == later(31)
+    assert watcher.next_due(NOW) == later(31)
+
+
+def test_a_claim_that_is_let_go_delays_no_look():
+    watch = open_watch()
+    Watch.objects.filter(pk=watch.pk).update(claimed_until=later(31))
+    watcher.release()
+    assert watcher.next_due(later(1)) == watch.next_due_at
+
+
+def test_a_look_whose_claim_was_let_go_does_not_count():
+    watch = open_watch()
+    Watch.objects.filter(pk=watch.pk).update(claimed_until=later(31))
+    watch.refresh_from_db()
+    watcher.release()
+    with pytest.raises(watcher.watch_store.LostError):
+        watcher.watch_store.store(watch, [], NOW)
+
+
+def test_a_claim_on_what_is_watched_elsewhere_stays():
+    watch = open_watch()
+    Watch.objects.filter(pk=watch.pk).update(claimed_until=later(31))
+    watcher.release(leave=[watch.pk])
+    assert watcher.next_due(NOW) == later(31)
 
 
 def test_one_broken_watch_does_not_blind_the_others():
@@ -197,7 +220,7 @@ def test_closing_stops_the_looks_and_twice_is_once():
     watch = open_watch()
     watcher.close(watch, now=later(1))
     watcher.close(watch, now=later(2))
-    assert watcher.next_due() is None and watch.closed_at == later(1)
+    assert watcher.next_due(NOW) is None and watch.closed_at == later(1)
     assert AuditEntry.objects.filter(action="watch.closed").count() == 1
 
 

@@ -72,7 +72,7 @@ def run(watch: Watch, target: Target, *, until: float, start: float = 0.0) -> li
         found = watcher.observe_due(later(at), fetch=target)
         if found:
             decided.append((at, found))
-        due = watcher.next_due()
+        due = watcher.next_due(later(at))
         if due is None:
             break
         at = max((due - NOW).total_seconds(), at + 0.001)

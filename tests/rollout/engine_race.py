@@ -20,8 +20,10 @@ WORKERS = 8
 def main() -> None:
     """Print as JSON what happened."""
     django.setup()
+    from tests.factories import that_day
+
     call_command("migrate", verbosity=0)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, that_day():
         print(json.dumps(_race(Path(folder))))
 
 

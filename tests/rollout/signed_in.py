@@ -2,8 +2,9 @@
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
+
+from tests.base import Client
 
 
 def browser(user: User) -> Client:

@@ -155,6 +155,15 @@ def test_a_commit_author_cannot_approve(target: Target, cast: dict) -> None:
         decide(factories.freeze(draft), cast["ann"], "approver")
 
 
+def test_a_second_owner_of_an_address_does_not_free_the_first(target: Target, cast: dict) -> None:
+    commit = {"sha": "c" * 40, "author": "Ann", "email": "ann@example.com", "subject": "x"}
+    User.objects.filter(pk=cast["otto"].pk).update(email="ann@example.com")
+    release = factories.make_release(target.component, cast["rita"], commits=[commit])
+    make_user("ben", "approver")  # so that a quorum is left
+    with pytest.raises(actions.Refused, match="commit author"):
+        decide(factories.freeze(factories.make_draft(target, cast["rita"], release=release)), cast["ann"], "approver")
+
+
 @pytest.mark.parametrize("state", [R.DRAFT, R.WAITING, R.VALIDATING, R.QUEUED, R.FAILED, R.ROLLED_BACK])
 def test_there_is_nothing_to_roll_back_before_a_change(target: Target, cast: dict, state: str) -> None:
     rollout = factories.put_in(factories.make_draft(target, cast["rita"]), state)

@@ -4,15 +4,24 @@ from datetime import timedelta
 
 import pytest
 
+from monitoring import anchors
 from rollout import actions, engine
 from rollout.models import Freeze, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
+from tests.approvals import forger
 from tests.factories import NOW, actor, fresh, later
 from tests.fakes import FakeRunner, drive
 from tests.rollout.verbs import VERBS
+from tests.rollout.views_world import stop_clock
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine see a moment in which the sign-offs of the factories are still good."""
+    stop_clock(monkeypatch)
 
 
 def test_a_rollout_cannot_start_before_it_is_approved(target: Target, cast: dict) -> None:
@@ -36,11 +45,48 @@ def test_of_two_starts_at_once_one_loses(target: Target, cast: dict) -> None:
     assert Run.objects.filter(kind="deploy").count() == 1
 
 
+def test_a_quorum_that_broke_after_the_approval_is_refused_at_the_click(target: Target, cast: dict) -> None:
+    approved = factories.make_approved(target, cast)
+    cast["abe"].groups.clear()
+    with pytest.raises(actions.Refused, match="the sign-off is not complete; missing: ops"):
+        VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
+    assert not Run.objects.filter(kind="deploy").exists() and fresh(approved).state == R.APPROVED
+
+
+def test_a_decision_that_was_edited_in_the_database_is_refused_at_the_click(target: Target, cast: dict) -> None:
+    approved = factories.make_approved(target, cast)
+    forger.edit(approved.sign_off.decisions.first(), reason="all is well")
+    with pytest.raises(actions.Refused, match="The database was edited"):
+        VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
+
+
 def test_nothing_starts_on_a_locked_target(target: Target, cast: dict) -> None:
     approved = factories.make_approved(target, cast)
     actions.lock(approved.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
     with pytest.raises(actions.Refused, match="locked by tom: disk is being changed"):
         VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
+
+
+@pytest.fixture
+def set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the anchor file know an entry that the database does not hold."""
+    monkeypatch.setattr(anchors, "last", lambda: anchors.Point(9999, "ab" * 32))
+
+
+def test_nothing_starts_on_a_database_that_was_set_back(target: Target, cast: dict, set_back: None) -> None:
+    approved = factories.make_approved(target, cast)
+    with pytest.raises(actions.Refused, match="the database was set back"):
+        VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
+
+
+def test_what_was_queued_before_waits_with_that_reason(
+    target: Target, cast: dict, monkeypatch: pytest.MonkeyPatch, fake: FakeRunner
+) -> None:
+    approved = factories.make_approved(target, cast)
+    run = VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
+    monkeypatch.setattr(anchors, "last", lambda: anchors.Point(9999, "ab" * 32))
+    engine.advance(run.pk)
+    assert fresh(approved).state == R.QUEUED and "the database was set back" in fresh(approved).state_why
 
 
 @pytest.mark.parametrize(("everywhere", "refused"), [(True, True), (False, False)])

@@ -77,6 +77,13 @@ def test_a_malformed_release_is_422(ci, body):
     assert not Release.objects.exists()
 
 
+@pytest.mark.parametrize("wrong", [{"sha": "zz"}, {"author": " "}, {"email": ""}])
+def test_a_commit_that_names_nobody_is_refused(ci, wrong):
+    commit = {"sha": "c" * 40, "author": "Ann", "email": "ann@example.org", **wrong}
+    status, said = ci.ask("POST", NEW, {**BODY, "commits": [commit]})
+    assert 400 <= status < 500 and "Commit 1" in said["error"] and not Release.objects.exists()
+
+
 def test_a_body_that_is_no_json_is_400(ci):
     answer = ci.client.generic("POST", f"/api/v1{NEW}", b"{", content_type="application/json", headers=ci.headers)
     assert answer.status_code == 400 and set(answer.json()) == {"error", "expected"}

@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 from monitoring.models import AuditEntry
 from rollout import driving, nudge, shell
 from rollout.archive import writer
-from rollout.models import Artifact, Backup, Configuration
+from rollout.models import Artifact, Backup, BreakGlass, Configuration
 from rollout.states import RolloutState as R
 from rollout.steps.backup import spec_of
 from tests.base import PASSWORD
@@ -172,6 +172,36 @@ def test_a_dry_run_of_a_deploy_asks_nobody_and_starts_nothing(ask, target, cast,
     assert rollout.state == R.APPROVED
 
 
+EMERGENCY = (
+    "--break-glass",
+    "--cannot-wait",
+    "uploads fail for everybody",
+    "--checked",
+    "it ran on staging for an hour",
+)
+
+
+def test_a_break_glass_in_a_shell_starts_what_was_named(ask, target, cast, monkeypatch):
+    rollout = make_waiting(target, cast["rita"])
+    monkeypatch.setattr("rollout.management.commands.deploy.timezone.now", lambda: NOW)
+    monkeypatch.setattr(driving, "drive", lambda run, say: None)
+    with pytest.raises(CommandError, match="is queued"):  # nobody drives it here
+        named = ("--rollout", str(rollout.pk), "--digest", rollout.digest)
+        ask("deploy", *PLACE, *EMERGENCY, *named, "--as", "olaf", "--password-stdin")
+    glass = BreakGlass.objects.get()
+    assert (glass.via, glass.printed_name, glass.digest) == ("shell", "Olaf", rollout.digest)
+
+
+@pytest.mark.parametrize("left_out", [2, 4, 6, 8])
+def test_a_break_glass_in_a_shell_wants_everything_named(ask, target, cast, left_out):
+    rollout = make_waiting(target, cast["rita"])
+    argv = ["--break-glass", *EMERGENCY[1:], "--rollout", str(rollout.pk), "--digest", rollout.digest]
+    del argv[left_out - 1 : left_out + 1]
+    with pytest.raises(CommandError, match="needs --rollout, --cannot-wait, --checked and --digest") as refused:
+        ask("deploy", *PLACE, *argv)
+    assert refused.value.returncode == 2
+
+
 def test_a_rollout_of_another_target_is_not_deployed(ask, target, cast):
     rollout = make_waiting(target, cast["rita"])
     with pytest.raises(CommandError, match="not for dhash/staging"):
@@ -292,12 +322,32 @@ def test_a_bundle_is_verified_without_the_product(ask, target, cast, tmp_path):
     with zipfile.ZipFile(path) as bundle:
         bundle.extractall(tmp_path / "out")
     checked = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "out")
-    verified = subprocess.run([sys.executable, "-I", "verify.py", "audit.jsonl"], cwd=tmp_path / "out")
+    verified = subprocess.run([sys.executable, "-I", "verify.py"], cwd=tmp_path / "out")
     assert (checked.returncode, verified.returncode) == (0, 0)
     decisions = json.loads((tmp_path / "out" / "decisions.json").read_text())
     assert {one["digest"] for one in decisions} == {rollout.digest} and len(decisions) == 3
     with pytest.raises(CommandError, match="exists"):
         ask("bundle", "--rollout", str(rollout.pk), "--output", str(path))
+
+
+def test_a_bundle_of_a_period_is_that_of_its_days(ask, target, cast, tmp_path):
+    rollout = make_approved(target, cast)
+    for name, day in (("of", "2026-11-23"), ("before", "2026-11-22")):
+        ask("bundle", "--since", day, "--until", day, "--output", str(tmp_path / name))
+        with zipfile.ZipFile(tmp_path / name) as bundle:
+            told = json.loads(bundle.read("bundle.json"))["rollouts"]
+        assert told == ([rollout.pk] if name == "of" else [])
+
+
+@pytest.mark.parametrize("argv", [[], ["--since", "yesterday"], ["--rollout", "1", "--since", "2026-11-23"]])
+def test_what_a_bundle_is_of_is_said_in_one_way(ask, argv):
+    with pytest.raises(CommandError, match="Error:"):
+        ask("bundle", *argv)
+
+
+def test_a_bundle_of_a_period_that_ends_before_it_begins_is_refused(ask, db):
+    with pytest.raises(CommandError, match="ends before it begins"):
+        ask("bundle", "--since", "2026-11-23", "--until", "2026-11-22")
 
 
 def test_monitor_describes_without_measuring(ask, target):

@@ -95,6 +95,13 @@ def test_a_gates_file_that_is_no_object_is_refused(gates: str) -> None:
         parse(gates=gates)
 
 
+def test_a_source_that_would_outlast_the_task_that_looks_is_refused() -> None:
+    slow = json.loads(json.dumps(GATES))
+    slow["profiles"]["production"]["sources"]["health"]["timeout_s"] = 61
+    with pytest.raises(ComponentError, match=r"timeout_s: expected at most 60 seconds, found 61"):
+        parse(gates=json.dumps(slow))
+
+
 def test_a_component_that_requires_golden_declares_the_command() -> None:
     with pytest.raises(ComponentError, match=r"commands\.golden"):
         parse(changed('name = "dhash"', 'name = "dhash"\nrequires_golden = true'))

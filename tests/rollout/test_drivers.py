@@ -147,6 +147,39 @@ def test_a_command_that_takes_too_long_exits_with_124(spec: TargetSpec) -> None:
     assert (done.code, done.last_line) == (124, "ended after its time-out of 1 s")
 
 
+@pytest.mark.slow
+def test_a_command_that_never_stops_printing_is_ended(spec: TargetSpec) -> None:
+    done = run(spec, "yes", timeout_s=60)
+    assert (done.code, done.last_line) == (125, "ended because it printed more than 8388608 bytes")
+    assert len(done.output) < 8388608 + 100
+
+
+def test_bytes_that_are_no_text_stay_visible(spec: TargetSpec) -> None:
+    assert run(spec, "printf", r"\377 ok\n").output == "\\xff ok\n"
+
+
+def test_a_staged_release_is_there(spec: TargetSpec, archive: Path) -> None:
+    params = {"release_dir": RELEASE}
+    assert driver.probe(spec, "stage", params).answer == "not_done"
+    driver.stage(spec, archive, RELEASE, log=quiet)
+    assert driver.probe(spec, "stage", params).answer == "done"
+
+
+def test_a_switch_is_seen_on_the_link(spec: TargetSpec, archive: Path) -> None:
+    params = {"release_dir": RELEASE}
+    driver.stage(spec, archive, RELEASE, log=quiet)
+    before = driver.probe(spec, "switch", params)
+    driver.switch(spec, RELEASE, log=quiet)
+    after = driver.probe(spec, "switch", params)
+    assert (before.answer, before.live) == ("not_done", "releases/0001-1.0.0")
+    assert (after.answer, after.live) == ("done", RELEASE)
+
+
+@pytest.mark.parametrize("kind", ["migrate", "stop", "restore", "start"])
+def test_of_what_a_command_did_the_disk_says_nothing(spec: TargetSpec, kind: str) -> None:
+    assert driver.probe(spec, kind, {}).answer == "unknown"
+
+
 HOLDS = "import os, sys; sys.exit(0 if os.path.exists('/proc/self/fd/' + sys.argv[1]) else 9)"
 
 

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import AuditEntry, Watch
-from rollout import actions, engine
-from rollout.models import Backup, Run, Target
+from rollout import actions, engine, freezing
+from rollout.models import Backup, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
 from tests.factories import NOW, actor, fresh
@@ -96,3 +96,22 @@ def test_a_step_waits_while_another_process_holds_the_target(target: Target, cas
     fake.held_by_others.clear()
     engine.advance(run.pk)
     assert len(fake.started) == 1
+
+
+def test_a_run_is_not_over_while_another_worker_has_just_claimed_its_last_step(
+    target: Target, cast: dict, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(target, cast)
+    drive(run, fake, stop_at="check")
+    fake.succeed()
+    is_intact, other = freezing.is_intact, iter([True])
+
+    def intact_a_little_later(rollout: Rollout) -> bool:
+        if next(other, False):
+            engine.advance(run.pk)
+        return is_intact(rollout)
+
+    monkeypatch.setattr(freezing, "is_intact", intact_a_little_later)
+    engine.advance(run.pk)
+    run.refresh_from_db()
+    assert (run.state, fresh(run.rollout).state) == ("RUNNING", R.WATCHING)

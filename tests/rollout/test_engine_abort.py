@@ -4,9 +4,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import Incident, Watch
-from rollout import actions, engine
+from rollout import actions, endings, engine
 from rollout.models import Run, Target
 from rollout.states import RolloutState as R
+from rollout.states import RunState
+from rollout.transitions import ConflictError
 from tests import factories
 from tests.factories import NOW, actor, fresh
 from tests.fakes import FakeRunner, drive
@@ -126,6 +128,21 @@ def test_a_step_that_succeeds_before_the_abort_reaches_it_still_counts(
     fake.succeed()
     engine.advance(deploy.pk)
     assert (deploy.steps.get(kind="stage").state, fresh(deploy.rollout).state) == ("SUCCEEDED", R.CANCELLED)
+
+
+@pytest.mark.parametrize("end", ["aborted", "deploy_failed"])
+def test_a_worker_that_ends_a_run_late_leaves_the_rollback_alone(
+    deploy: Run, cast: dict, fake: FakeRunner, end: str
+) -> None:
+    drive(deploy, fake, stop_at="switch")
+    late = Run.objects.select_related("rollout").get(pk=deploy.pk)
+    abort(deploy, cast["olaf"])
+    end_of(deploy, fake)
+    late.rollout.refresh_from_db()
+    more = {"why": "late", "title": "late"} if end == "deploy_failed" else {}
+    with pytest.raises(ConflictError):
+        getattr(endings, end)(late, now=NOW, **more)
+    assert fresh(deploy.rollout).runs.get(kind="rollback").state == RunState.RUNNING
 
 
 def test_an_abort_asked_for_twice_is_refused(deploy: Run, cast: dict, fake: FakeRunner) -> None:

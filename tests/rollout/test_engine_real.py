@@ -13,7 +13,7 @@ from rollout.models import Run, Step, Target
 from tests import factories
 from tests.factories import NOW, actor, fresh
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.usefixtures("on_that_day")]
 PATIENCE_S = 30.0
 SLEEP = "import time; time.sleep(60)"
 

@@ -7,13 +7,17 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
+from monitoring import audit
+from monitoring.audit import SYSTEM
 from monitoring.models import Incident
-from rollout import actions, commands, engine
+from rollout import actions, commands, engine, recovering
 from rollout.intent import Outcome
 from rollout.models import Run, Step, Target
 from rollout.states import RolloutState as R
+from rollout.transitions import subject_of
 from tests import factories
 from tests.factories import NOW, actor, fresh
 from tests.fakes import FakeRunner, drive
@@ -39,11 +43,6 @@ def first(run: Run) -> Step:
     return run.steps.get(number=1)
 
 
-def age(run: Run, seconds: float) -> None:
-    """Let the running step have begun that long ago."""
-    run.steps.filter(state="RUNNING").update(started_at=timezone.now() - timedelta(seconds=seconds))
-
-
 def die_before_the_start(run: Run, fake: FakeRunner) -> None:
     """Let the worker die between the claim of the step and the start of its command."""
     fake.refuse_start = True
@@ -56,15 +55,15 @@ def make_opaque(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "driver_of", lambda run: SimpleNamespace(recovery="opaque"))
 
 
-def test_a_claimed_step_is_left_alone_while_its_command_may_just_be_starting(validate: Run, fake: FakeRunner) -> None:
+def test_a_claimed_step_is_left_alone_while_its_worker_holds_the_lock(validate: Run, fake: FakeRunner) -> None:
     die_before_the_start(validate, fake)
+    fake.held_by_others.add(commands.lock_path(validate.target))
     engine.advance(validate.pk)
     assert first(validate).state == "RUNNING"
 
 
 def test_a_step_whose_worker_died_before_the_start_is_started_after_all(validate: Run, fake: FakeRunner) -> None:
     die_before_the_start(validate, fake)
-    age(validate, commands.START_GRACE_S + 1)
     engine.advance(validate.pk)
     engine.advance(validate.pk)
     assert (first(validate).state, first(validate).attempt, len(fake.started)) == ("RUNNING", 2, 1)
@@ -72,9 +71,16 @@ def test_a_step_whose_worker_died_before_the_start_is_started_after_all(validate
 
 def test_a_command_that_outlives_its_worker_is_adopted_not_started_again(validate: Run, fake: FakeRunner) -> None:
     engine.advance(validate.pk)
-    age(validate, 3600)
+    fake.age = 600
     engine.advance(validate.pk)
     assert (first(validate).state, len(fake.started)) == ("RUNNING", 1)
+
+
+def test_a_runner_that_was_stopped_does_not_keep_a_step_running_for_ever(deploy: Run, fake: FakeRunner) -> None:
+    drive(deploy, fake, stop_at="switch")
+    fake.age = 120 + engine.OVERDUE_S + engine.STOPPED_S + 1
+    engine.advance(deploy.pk)
+    assert fresh(deploy.rollout).state == R.UNKNOWN
 
 
 def test_a_lost_step_that_can_be_repeated_is_repeated(deploy: Run, fake: FakeRunner) -> None:
@@ -87,7 +93,7 @@ def test_a_lost_step_that_can_be_repeated_is_repeated(deploy: Run, fake: FakeRun
 
 def test_a_step_whose_runner_is_lost_again_and_again_has_failed(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="switch")
-    for _ in range(engine.MAX_ATTEMPTS):
+    for _ in range(recovering.MAX_ATTEMPTS):
         fake.lose()
         engine.advance(deploy.pk)
         engine.advance(deploy.pk)
@@ -96,7 +102,7 @@ def test_a_step_whose_runner_is_lost_again_and_again_has_failed(deploy: Run, fak
 
 def test_a_validate_run_whose_runner_is_lost_again_and_again_returns_to_draft(validate: Run, fake: FakeRunner) -> None:
     engine.advance(validate.pk)
-    for _ in range(engine.MAX_ATTEMPTS):
+    for _ in range(recovering.MAX_ATTEMPTS):
         fake.lose()
         engine.advance(validate.pk)
         engine.advance(validate.pk)
@@ -140,7 +146,7 @@ def test_a_person_ends_an_unknown_outcome_by_rolling_back(
 def test_a_lock_held_long_after_the_time_out_without_a_runner_is_unknown(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="switch")
     fake.orphan()
-    age(deploy, 120 + engine.OVERDUE_S + 1)
+    fake.age = 120 + engine.OVERDUE_S + 1
     engine.advance(deploy.pk)
     assert fresh(deploy.rollout).state == R.UNKNOWN
 
@@ -148,7 +154,7 @@ def test_a_lock_held_long_after_the_time_out_without_a_runner_is_unknown(deploy:
 def test_a_lock_held_long_after_the_time_out_of_a_harmless_step_fails_it(validate: Run, fake: FakeRunner) -> None:
     engine.advance(validate.pk)
     fake.orphan()
-    age(validate, 60 + engine.OVERDUE_S + 1)
+    fake.age = 60 + engine.OVERDUE_S + 1
     engine.advance(validate.pk)
     assert fresh(validate.rollout).state == R.DRAFT
 
@@ -228,3 +234,41 @@ def test_what_an_older_database_left_is_not_taken_for_an_outcome(validate: Run, 
     engine.advance(validate.pk)
     assert not (old / "outcome.json").exists()
     assert (old / "intent.json").exists()
+
+
+def test_nothing_begins_while_the_clock_stands_before_the_audit(deploy: Run, fake: FakeRunner) -> None:
+    with transaction.atomic():
+        ahead = timezone.now() + timedelta(minutes=5)
+        audit.append(action="host.seen", by=SYSTEM, subject=subject_of(deploy), now=ahead)
+    engine.advance(deploy.pk)
+    assert (Run.objects.get(pk=deploy.pk).state, fresh(deploy.rollout).state) == ("QUEUED", R.QUEUED)
+    assert "the clock was set back" in fresh(deploy.rollout).state_why
+
+
+def test_what_waited_for_the_clock_begins_when_it_is_right(
+    deploy: Run, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: NOW - timedelta(hours=2))
+    engine.advance(deploy.pk)
+    assert Run.objects.get(pk=deploy.pk).state == "QUEUED"
+    monkeypatch.setattr(timezone, "now", lambda: right)
+    engine.advance(deploy.pk)
+    assert (Run.objects.get(pk=deploy.pk).state, fresh(deploy.rollout).state_why) == ("RUNNING", "")
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-2), timedelta(hours=1)])
+def test_a_clock_that_jumps_neither_blocks_nor_parks_a_run(
+    deploy: Run, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch, jump: timedelta
+) -> None:
+    drive(deploy, fake, stop_at="migrate")
+    now = timezone.now() + jump
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    engine.advance(deploy.pk)
+    assert deploy.steps.get(kind="migrate").state == "RUNNING"
+    fake.succeed()
+    drive(deploy, fake, stop_at="switch")
+    fake.lose()
+    engine.advance(deploy.pk)
+    engine.advance(deploy.pk)
+    assert deploy.steps.get(kind="switch").attempt == 2

@@ -8,7 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from approvals.ledger import Refused
-from rollout import actions, drafting, evidence, freezing, loading
+from approvals.models import Person
+from monitoring import canonical
+from rollout import actions, drafting, evidence, freezing, loading, second_admin
 from rollout.models import Release, Rollout, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -101,11 +103,26 @@ def loading_pending(tmp_path: Path, cast: dict) -> None:
     path = factories.write_component(tmp_path / "dhash", text=without_production())
     made = loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
     if made.state == "pending":
-        loading.confirm(made.configuration, user=cast["ari"], accept=True, by=actor(cast["ari"]), now=NOW)
+        second_admin.confirm(made.configuration, asker=factories.asker(cast["ari"]))
 
 
 def test_without_a_change_nothing_is_void(waiting: Rollout) -> None:
     assert freezing.recheck(waiting, now=NOW) == ()
+
+
+def test_a_requester_who_renames_himself_voids_nobodys_signature(waiting: Rollout, cast: dict) -> None:
+    decide(waiting, cast["ann"], "approver")
+    Person.objects.filter(user=cast["rita"]).update(printed_name="Rita Rossi")
+    assert freezing.changed(fresh(waiting)) == () and freezing.recheck(fresh(waiting), now=NOW) == ()
+
+
+def test_a_manifest_of_an_older_version_holds_its_requester_by_name(waiting: Rollout, cast: dict) -> None:
+    document = {**freezing.signed(waiting), "requester": "Rita"}
+    waiting.manifest = canonical.dumps(document)
+    assert freezing.changed(waiting) == ()
+    Person.objects.filter(user=cast["rita"]).update(printed_name="Rita Rossi")
+    waiting.requester.refresh_from_db()
+    assert freezing.changed(waiting) == ("requester",)
 
 
 def test_a_change_after_an_approval_is_seen_at_the_next_decision(waiting: Rollout, cast: dict) -> None:
@@ -144,7 +161,7 @@ def test_a_manifest_without_required_evidence_is_not_frozen(target: Target, cast
     text = factories.TOML.replace('["release_archive"]', '["release_archive", "backup"]')
     path = factories.write_component(tmp_path / "dhash", text=text)
     made = loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
-    loading.confirm(made.configuration, user=cast["ari"], accept=True, by=actor(cast["ari"]), now=NOW)
+    second_admin.confirm(made.configuration, asker=factories.asker(cast["ari"]))
     with pytest.raises(Refused, match="Still missing: Backup"):
         factories.make_waiting(target, cast["rita"])
 
@@ -181,10 +198,21 @@ def test_a_newer_rollout_takes_the_place_of_one_that_was_being_validated(
     assert (older.state, older.superseded_by, older.sign_off.state) == (R.SUPERSEDED, newer, "SUPERSEDED")
 
 
-def test_a_sign_off_that_nobody_could_give_is_not_opened(target: Target, cast: dict, fake: FakeRunner) -> None:
+def test_a_quorum_that_nobody_could_form_is_refused_at_submit(target: Target, cast: dict) -> None:
     cast["abe"].groups.clear()
     rita = cast["rita"]
+    draft = factories.make_draft(target, rita)
+    with pytest.raises(Refused, match="could never be complete: nobody is left who could consent as ops"):
+        actions.submit(draft, user=rita, by=actor(rita), now=NOW)
+    assert fresh(draft).state == R.DRAFT and not draft.runs.exists()
+
+
+def test_a_quorum_that_became_impossible_while_it_was_validated_is_not_opened(
+    target: Target, cast: dict, fake: FakeRunner
+) -> None:
+    rita = cast["rita"]
     run = actions.submit(factories.make_draft(target, rita), user=rita, by=actor(rita), now=NOW)
+    cast["abe"].groups.clear()
     drive(run, fake)
     assert fresh(run.rollout).state == R.DRAFT
     assert "cannot be opened" in fresh(run.rollout).state_why

@@ -4,21 +4,47 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
+from django_q.models import OrmQ
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollout import measures, nudge, readiness
+from monitoring import anchors, audit, chain_watch
+from monitoring.audit import SYSTEM, Subject
+from monitoring.models import Watch
+from rollout import actions, heartbeat, measures, nudge, readiness
 from rollout.models import Backup, Heartbeat, Target
 from tests import factories
+from tests.factories import NOW, actor
+from tests.fakes import FakeRunner, drive
 
 Cast = dict[str, User]
+SIGNED = ["anchor", "signed"]
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture(autouse=True)
+def observer(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let this process begin to observe, by a clock of the test."""
+    clock = Clock()
+    monkeypatch.setattr(heartbeat, "OBSERVER", heartbeat.Observer(clock))
+    monkeypatch.setattr(chain_watch, "WATCH", chain_watch.ChainWatch())  # the chain of another test is gone
+    return clock
 
 
 def beat(name: str, age_s: float = 0) -> None:
     """Leave a sign of life."""
-    Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now() - timedelta(seconds=age_s)})
+    at = timezone.now() - timedelta(seconds=age_s)
+    Heartbeat.objects.update_or_create(name=heartbeat.of(name), defaults={"at": at})
 
 
 def ready() -> dict:
@@ -42,7 +68,31 @@ def test_the_process_answers_without_the_database(monkeypatch: pytest.MonkeyPatc
 def test_an_installation_that_works_is_ready(well: None) -> None:
     told = ready()
     assert (told["status_code"], told["status"], told["wrong"]) == (200, "ready", [])
-    assert list(told["checks"]) == ["database", "migrations", "pulse", "worker", "queue"]
+    assert list(told["checks"]) == [
+        "database",
+        "migrations",
+        "pulse",
+        "worker",
+        "queue",
+        "due",
+        "disk",
+        "audit",
+        *SIGNED,
+    ]
+
+
+def test_a_database_that_was_set_back_is_named_with_what_to_do(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anchors, "last", lambda: anchors.Point(7, "ab" * 32))
+    told = ready()
+    assert told["wrong"] == ["anchor"] and "the audit ends at #0" in told["checks"]["anchor"]["detail"].lower()
+
+
+def test_entries_that_nobody_signs_for_three_minutes_are_named(well: None, observer: Clock) -> None:
+    with transaction.atomic():
+        audit.append(action="x", by=SYSTEM, subject=Subject(kind="t", id="1", label="t"), now=timezone.now())
+    assert ready()["wrong"] == []
+    observer.at += 181
+    assert "signed" in ready()["wrong"]
 
 
 @pytest.mark.parametrize("name", ["pulse", "worker"])
@@ -60,18 +110,20 @@ def test_what_was_never_seen_is_named_with_what_to_do() -> None:
 
 
 def test_a_message_that_waits_too_long_is_named(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nudge, "waiting", lambda: 3)
-    monkeypatch.setattr(nudge, "oldest_s", lambda: 31.0)
-    assert ready()["checks"]["queue"] == {"ok": False, "detail": "3 waiting, the oldest for 31 s"}
+    late = nudge.Waiting(host="local", count=3, oldest="1", oldest_s=31.0)
+    monkeypatch.setattr(nudge, "waiting", lambda: [late])
+    detail = "messages wait: 3 for host local, the oldest for 31 s"
+    assert ready()["checks"]["queue"] == {"ok": False, "detail": detail}
 
 
 def test_the_age_of_a_message_is_that_of_the_oldest_that_nobody_took(
     well: None, django_capture_on_commit_callbacks
 ) -> None:
-    assert nudge.oldest_s() == 0
+    assert nudge.waiting() == []
     with django_capture_on_commit_callbacks(execute=True):
         nudge.observe()
-    assert 0 <= nudge.oldest_s() < 5
+    (queue,) = nudge.waiting()
+    assert queue.host == "local" and 0 <= queue.oldest_s < 5
 
 
 def test_a_migration_that_is_missing_is_named(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +144,73 @@ def test_a_database_that_does_not_answer_is_all_that_is_asked(monkeypatch: pytes
     told = ready()
     assert (told["status_code"], told["wrong"]) == (503, ["database"])
     assert "secret" not in str(told)
+
+
+def test_a_wall_clock_that_was_put_forward_alarms_nobody(well: None, observer: Clock) -> None:
+    ready()
+    observer.at += 5
+    Heartbeat.objects.update(counter=1, at=timezone.now() - timedelta(hours=1))
+    assert ready()["wrong"] == []
+
+
+def test_a_wall_clock_that_was_set_back_hides_nothing(well: None, observer: Clock) -> None:
+    Heartbeat.objects.update(at=timezone.now() + timedelta(hours=1))
+    assert ready()["wrong"] == []
+    observer.at += 16
+    assert ready()["wrong"] == ["pulse"]
+
+
+def test_every_host_that_has_a_target_must_live(well: None, target: Target) -> None:
+    Target.objects.update(host_id="b")
+    assert ready()["wrong"] == ["pulse@b", "worker@b"]
+
+
+def test_a_message_for_a_host_without_worker_is_named(well: None, observer: Clock) -> None:
+    OrmQ.objects.create(key="guarded-rollout@gone", payload="x", lock=timezone.now())
+    ready()
+    observer.at += 31
+    Heartbeat.objects.update(counter=1)
+    told = ready()["checks"]["queue"]
+    assert not told["ok"] and "1 for host gone" in told["detail"]
+
+
+def test_a_poll_that_nobody_takes_is_named(
+    well: None, target: Target, cast: Cast, fake: FakeRunner, observer: Clock
+) -> None:
+    run = actions.start(factories.make_approved(target, cast), user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+    drive(run, fake)
+    Watch.objects.update(next_due_at=timezone.now())
+    assert ready()["checks"]["due"]["ok"]
+    observer.at += 31
+    told = ready()["checks"]["due"]
+    assert not told["ok"] and "a poll has been due for 31 s" in told["detail"]
+
+
+def test_a_run_that_nobody_takes_on_is_named(
+    well: None, target: Target, cast: Cast, fake: FakeRunner, observer: Clock
+) -> None:
+    run = actions.start(factories.make_approved(target, cast), user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+    drive(run, fake, stop_at="stage")
+    run.steps.filter(state="RUNNING").update(state="SUCCEEDED")
+    ready()
+    observer.at += 31
+    assert f"run {run.pk} has been due for 31 s" in ready()["checks"]["due"]["detail"]
+
+
+def test_a_full_disk_is_named(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "free_bytes", lambda place: 5 * 1024**2)
+    assert ready()["checks"]["disk"]["detail"].startswith("5 MiB are free for GR_VAR")
+
+
+def test_a_chain_that_was_changed_is_named(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = chain_watch.Held(seq=3, newest=4, problems=("entry #2: the hash is wrong",))
+    monkeypatch.setattr(chain_watch.WATCH, "look", lambda now: held)
+    assert ready()["wrong"] == ["audit"]
+
+
+def test_whoever_asks_for_text_gets_a_line_a_check(well: None) -> None:
+    answer = Client().get("/readyz", headers={"Accept": "text/plain"})
+    assert answer.content.decode().splitlines()[0] == "ok  database: " + connection.vendor
 
 
 def families() -> dict:

@@ -1,6 +1,7 @@
 """A component.toml is live at once, or waits for a second admin, when it changes who decides, bounds, who is told."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry, Notice
-from rollout import loading
+from rollout import loading, second_admin
 from rollout.config_reader import ComponentError
 from rollout.loading import Loaded
 from rollout.models import Component, Configuration, Runbook, Target
@@ -32,8 +33,18 @@ def load(folder: Path, user: User, text: str = TOML, gates: dict[str, Any] = GAT
     return loading.load(path, by=actor(user, "shell"), now=NOW)
 
 
-def confirm(made: Loaded, user: User, *, accept: bool = True) -> None:
-    loading.confirm(made.configuration, user=user, accept=accept, by=actor(user), now=NOW)
+def confirm(made: Loaded, user: User, **changed: Any) -> None:
+    second_admin.confirm(made.configuration, asker=factories.asker(user, **changed))
+
+
+def refuse(made: Loaded, user: User, why: str = "too early") -> None:
+    second_admin.refuse(made.configuration, why=why, asker=factories.asker(user))
+
+
+def pending(folder: Path, cast: dict) -> Loaded:
+    """Return a configuration that ada loaded and that waits."""
+    load(folder, cast["ada"])
+    return load(folder, cast["ada"], *WEIGHTY["the policy"])
 
 
 def looser() -> dict[str, Any]:
@@ -63,6 +74,30 @@ def test_a_second_load_of_the_same_is_no_news(folder: Path, cast: dict) -> None:
 def test_a_changed_command_is_live_at_once_because_manifests_tell_it(folder: Path, cast: dict) -> None:
     load(folder, cast["ada"])
     assert load(folder, cast["ada"], TOML.replace('stop = ["true"]', 'stop = ["false"]')).state == "live"
+
+
+def test_the_same_bytes_from_another_directory_wait_for_a_second_admin(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    live = Component.objects.get().live
+    made = load(folder.parent / "elsewhere", cast["ada"])
+    assert made.state == "pending" and Component.objects.get().live == live
+    assert f"-it stands in {folder}\n" in made.difference
+    assert f"+production changes {folder.parent / 'elsewhere'}" in made.difference
+    confirm(made, cast["ari"])
+    assert Target.objects.get(environment__name="production").spec.root_path.is_relative_to(folder.parent / "elsewhere")
+
+
+def test_the_entry_of_a_load_tells_the_places(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    told = json.loads(AuditEntry.objects.get(action="configuration.loaded").body)["data"]["places"]
+    assert told[0] == f"it stands in {folder}" and any(one.startswith("production changes ") for one in told)
+
+
+def test_a_root_that_moves_in_the_file_waits_for_a_second_admin(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    moved = TOML.replace('root = "./env/production"', 'root = "./env/staging/../other"')
+    made = load(folder, cast["ada"], moved)
+    assert made.state == "pending" and f"+production changes {folder / 'env' / 'other'}" in made.difference
 
 
 @pytest.mark.parametrize("case", sorted(WEIGHTY))
@@ -102,7 +137,7 @@ def test_only_an_admin_confirms(folder: Path, cast: dict, name: str) -> None:
 def test_a_refused_configuration_never_comes_into_force(folder: Path, cast: dict) -> None:
     load(folder, cast["ada"])
     made = load(folder, cast["ada"], *WEIGHTY["the policy"])
-    confirm(made, cast["ari"], accept=False)
+    refuse(made, cast["ari"])
     with pytest.raises(Refused, match="does not wait"):
         confirm(made, cast["ari"])
 
@@ -173,7 +208,7 @@ def test_a_target_that_left_the_configuration_can_still_be_reached(folder: Path,
 def test_a_refused_configuration_declares_nothing(folder: Path, cast: dict) -> None:
     load(folder, cast["ada"])
     changed = TOML.replace("port = 8102", "port = 8199").replace('"show"', '"refuse"')
-    confirm(load(folder, cast["ada"], text=changed), cast["ari"], accept=False)
+    refuse(load(folder, cast["ada"], text=changed), cast["ari"])
     assert Configuration.objects.get(state="REFUSED").text == changed
     assert Target.objects.get(environment__name="staging").spec.port == 8102
 

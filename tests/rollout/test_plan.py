@@ -33,7 +33,7 @@ def facts(**changed: Any) -> Facts:
         "runbooks": {"rollback": "ab"},
         "configuration": "cd",
         "reason": "customers wait",
-        "requester": "Rita",
+        "requester": {"id": 1, "user": "rita"},
     }
     return Facts(**{**values, **changed})
 
@@ -60,7 +60,7 @@ CHANGES: dict[str, Any] = {
     "runbooks": {"rollback": "ac"},
     "configuration": "ce",
     "reason": "another",
-    "requester": "Rolf",
+    "requester": {"id": 2, "user": "rolf"},
 }
 
 

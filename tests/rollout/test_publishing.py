@@ -1,13 +1,13 @@
 """GitHub and a rollout: links proved, protection read, the status told, the merge done only when everything holds."""
 
 import pytest
-from django.test import Client
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry
 from rollout import checklist, evidence, nudge, publishing, pull_request, tasks
 from rollout.models import EvidenceLink
 from rollout.states import RolloutState as R
+from tests.base import Client
 from tests.factories import (
     NOW,
     TOML,

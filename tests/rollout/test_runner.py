@@ -1,5 +1,6 @@
 """The runner, with real processes: the lock, the time-out, the cancel, the output cap, and what a killed one leaves."""
 
+import errno
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rollout import runner
+from rollout import detached, runner
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 20.0
@@ -46,6 +47,11 @@ class Place:
     @property
     def output(self) -> str:
         return (self.folder / runner.OUTPUT).read_text()
+
+    @property
+    def size(self) -> int:
+        output = self.folder / runner.OUTPUT
+        return output.stat().st_size if output.exists() else 0
 
     def pid(self, name: str) -> int:
         """Return the process id that the code wrote into a file."""
@@ -143,7 +149,7 @@ def test_a_daemon_that_the_command_left_behind_does_not_keep_the_lock(place: Pla
 def test_a_command_whose_runner_is_killed_keeps_the_lock_until_it_ends(place: Place) -> None:
     place.start(WAIT)
     pid = place.pid("pid")
-    started = runner._read(place.folder / runner.STARTED)
+    started = detached.read(place.folder / runner.STARTED)
     assert started is not None
     os.kill(started["runner_pid"], signal.SIGKILL)
     until(lambda: not runner.is_alive(place.folder))
@@ -157,3 +163,110 @@ def test_a_runner_that_works_is_alive(place: Place) -> None:
     place.start(WAIT)
     place.pid("pid")
     assert runner.is_alive(place.folder)
+
+
+ESCAPES = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True, {fds})"
+LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="NO /proc: what left its group is not found")
+
+
+@LINUX
+def test_what_left_its_session_and_holds_the_lock_is_ended_with_the_command(place: Place) -> None:
+    place.start(f"{ESCAPES.format(code=WAIT, fds='close_fds=False')}; import time; time.sleep(60)")
+    pid = place.pid("pid")
+    runner.cancel(place.folder)
+    assert place.end()["cancelled"]
+    assert is_gone(pid)
+
+
+@LINUX
+def test_a_daemon_that_does_not_hold_the_lock_outlives_a_cancel(place: Place) -> None:
+    place.start(f"{ESCAPES.format(code=WAIT, fds='close_fds=True')}; import time; time.sleep(60)")
+    pid = place.pid("pid")
+    try:
+        runner.cancel(place.folder)
+        assert place.end()["cancelled"]
+        assert not is_gone(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_output_does_not_stay_beyond_its_limit(place: Place) -> None:
+    endless = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: os.write(1, b'x' * 65536)"
+    place.start(endless)
+    until(lambda: place.size > runner.OUTPUT_LIMIT_BYTES // 2)
+    largest = 0
+    while runner.read_exit(place.folder) is None:
+        largest = max(largest, place.size)
+        time.sleep(0.001)
+    assert place.end()["truncated"]
+    assert place.size <= runner.OUTPUT_LIMIT_BYTES
+    assert largest < 20 * runner.OUTPUT_LIMIT_BYTES  # ten seconds of it would be gigabytes
+
+
+def test_output_is_kept_as_the_bytes_that_were_written(place: Place) -> None:
+    place.start("import os; os.write(1, bytes(range(256)))")
+    place.end()
+    assert (place.folder / runner.OUTPUT).read_bytes() == bytes(range(256))
+
+
+def test_how_long_ago_it_was_started_is_no_matter_of_the_wall_clock(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.start("pass")
+    place.end()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= runner.age_s(place.folder) < PATIENCE_S
+
+
+def test_of_an_earlier_life_of_the_machine_counts_how_long_it_is_up(place: Place) -> None:
+    detached.write(place.folder / runner.STARTED, {"boot_id": "another", "boottime_s": 1e9})
+    assert runner.age_s(place.folder) == pytest.approx(detached.moment()["boottime_s"], abs=5)
+
+
+def test_a_claim_that_was_never_started_has_an_age_too(place: Place) -> None:
+    runner.stamp(place.folder)
+    assert 0 <= runner.age_s(place.folder) < PATIENCE_S
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, number: int, times: int) -> list[Path]:
+    """Let the first writes fail with an error number; return what was tried."""
+    write, tried = detached.write, []
+
+    def failing(path: Path, document: Any) -> None:
+        tried.append(path)
+        if len(tried) <= times:
+            raise OSError(number, os.strerror(number))
+        write(path, document)
+
+    monkeypatch.setattr(detached, "write", failing)
+    return tried
+
+
+def test_an_outcome_finds_room_by_the_ballast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ballast = tmp_path / "ballast"
+    ballast.touch()
+    tried = fill(monkeypatch, errno.ENOSPC, 1)
+    detached._record(tmp_path / runner.EXIT, {"code": 0}, {"ballast": str(ballast)})
+    assert (runner.read_exit(tmp_path), ballast.exists(), len(tried)) == ({"code": 0}, False, 2)
+
+
+def test_a_full_disk_without_ballast_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(monkeypatch, errno.ENOSPC, 3)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    detached._record(tmp_path / runner.EXIT, {"code": 0}, {})
+    assert runner.read_exit(tmp_path) == {"code": 0}
+
+
+def test_a_disk_that_fails_is_never_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = fill(monkeypatch, errno.EIO, 1)
+    with pytest.raises(OSError, match="Input/output error"):
+        detached._record(tmp_path / runner.EXIT, {"code": 0}, {"ballast": ""})
+    assert len(tried) == 1
+
+
+def test_the_runner_is_told_where_the_ballast_stands(place: Place) -> None:
+    with runner.lock(place.path) as lock:
+        env = {"GR_BALLAST": "/somewhere/ballast"}
+        lock.start(place.folder, ["true"], cwd=place.folder, env=env, timeout_s=5)
+    place.end()
+    assert (detached.read(place.folder / runner.COMMAND) or {})["ballast"] == "/somewhere/ballast"

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.test import Client
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry
@@ -14,7 +13,7 @@ from rollout.commands import lock_path
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
-from tests.base import PASSWORD
+from tests.base import PASSWORD, Client
 
 WHY = "restored by hand from the copy on the second disk"
 
@@ -54,6 +53,12 @@ def test_what_is_live_is_read_from_the_target(stuck: Rollout, cast: dict[str, Us
     assert Target.objects.get(pk=stuck.target_id).live_version == "1.0.0"
 
 
+def test_what_is_live_on_another_host_is_asked_there(stuck: Rollout, cast: dict[str, User]) -> None:
+    Target.objects.filter(pk=stuck.target_id).update(live_version="9.9.9", host_id="elsewhere")
+    settle(Rollout.objects.get(pk=stuck.pk), cast["tom"])
+    assert Target.objects.get(pk=stuck.target_id).live_version == ""
+
+
 def test_an_unknown_run_is_ended_with_it(stuck: Rollout, cast: dict[str, User]) -> None:
     Rollout.objects.filter(pk=stuck.pk).update(state=R.UNKNOWN)
     stuck.refresh_from_db()
@@ -62,6 +67,17 @@ def test_an_unknown_run_is_ended_with_it(stuck: Rollout, cast: dict[str, User]) 
     )
     settle(stuck, cast["tom"])
     assert Run.objects.get(pk=run.pk).state == "FAILED"
+
+
+def test_it_says_that_the_host_of_an_unknown_run_has_not_answered(stuck: Rollout, cast: dict[str, User]) -> None:
+    Rollout.objects.filter(pk=stuck.pk).update(state=R.UNKNOWN)
+    Target.objects.filter(pk=stuck.target_id).update(host_id="b")
+    stuck = Rollout.objects.get(pk=stuck.pk)
+    Run.objects.create(
+        rollout=stuck, target=stuck.target, host_id="b", kind="deploy", state="UNKNOWN", created_at=factories.NOW
+    )
+    settle(stuck, cast["tom"])
+    assert "Host b has not answered since" in AuditEntry.objects.get(action="rollout.rolled_back_unhealthy").why
 
 
 def test_another_role_may_not(stuck: Rollout, cast: dict[str, User]) -> None:

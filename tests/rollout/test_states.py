@@ -1,10 +1,15 @@
 """The table of moves is whole, and its named sets say what they promise."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from rollout import states
 from rollout.states import RolloutState as R
 from rollout.states import RunState, StepState
+
+ROOM = Path(states.__file__).parent
 
 
 def test_every_rollout_state_can_be_reached() -> None:
@@ -35,8 +40,13 @@ def test_a_run_that_ended_stays_so() -> None:
     assert not any(states.RUN_MOVES.get(state) for state in states.RUN_FINAL)
 
 
-@pytest.mark.parametrize("before", [R.DRAFT, R.VALIDATING, R.WAITING, R.REJECTED, R.EXPIRED, R.CANCELLED])
-def test_nothing_runs_without_an_approval(before: str) -> None:
+def test_only_a_start_and_a_break_glass_queue_a_rollout() -> None:
+    moves = re.compile(r"move\(\s*\w+,\s*R\.QUEUED")
+    assert {path.name for path in ROOM.rglob("*.py") if moves.search(path.read_text())} == {"actions.py", "glass.py"}
+
+
+@pytest.mark.parametrize("before", [R.DRAFT, R.VALIDATING, R.REJECTED, R.EXPIRED, R.CANCELLED])
+def test_nothing_runs_without_an_approval_or_a_break_glass(before: str) -> None:
     assert not states.allowed("rollout", before, R.QUEUED)
     assert not states.allowed("rollout", before, R.RUNNING)
 

@@ -95,6 +95,11 @@ def test_bidi_override_is_shown_by_its_code():
     assert "\u202e" not in html and ">U+202E</span>exe" in html
 
 
+def test_a_difference_reorders_nothing():
+    html = render("{% diff a b %}", a="txt.\u202eexe", b="<b>")
+    assert "\u202e" not in html and ">U+202E</span>exe" in html and "&lt;b&gt;" in html
+
+
 def test_newline_and_tab_of_a_log_stay():
     assert render("{{ t|visible_controls }}", t="a\tb\r\nc\n") == "a\tb\nc\n"
 

@@ -1,5 +1,6 @@
 """Tokens: shown once, kept as a hash, bound to a component, ended by time or by hand; the page that makes them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from approvals.ledger import Refused
 from monitoring.audit import Actor
 from monitoring.models import AuditEntry
-from rollout import actions, tokens
+from rollout import actions, scan, tokens
 from rollout.models import Token
 from tests.factories import NOW, actor, make_target
 
@@ -105,3 +106,21 @@ def test_a_token_locks_no_target(dhash, cast):
     through_api = Actor(id=cast["olaf"].pk, name="olaf", via="api")
     with pytest.raises(Refused, match="A token can never"):
         actions.lock(dhash.targets.first(), user=cast["olaf"], why="because I can", by=through_api, now=NOW)
+
+
+def test_a_token_with_the_prefix_of_another_finds_nothing(dhash, cast):
+    _, text = make(dhash, cast["rita"])
+    assert tokens.find(text[:-1] + ("A" if text[-1] != "A" else "B"), now=NOW) is None
+
+
+def test_a_token_was_good_until_it_was_revoked(dhash, cast):
+    token, text = make(dhash, cast["rita"])
+    before = tokens.find(text, now=NOW)
+    tokens.revoke(token, user=cast["rita"], by=actor(cast["rita"]), now=NOW)
+    assert (before, tokens.find(text, now=NOW)) == (token, None)
+
+
+def test_leak_scanners_and_our_own_scan_know_a_token(dhash, cast):
+    _, text = make(dhash, cast["rita"])
+    assert re.fullmatch(r"gr_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", text)
+    assert any(pattern.search(text) for pattern in scan.MoreKeysDetector.denylist)

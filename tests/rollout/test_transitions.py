@@ -39,6 +39,13 @@ def test_who_comes_second_loses_and_is_told_where_it_stands(draft: Rollout) -> N
         transitions.move(stale, R.VALIDATING, by=SYSTEM, now=NOW)
 
 
+def test_who_comes_second_loses_also_when_he_wants_what_could_not_be_from_where_it_stood(draft: Rollout) -> None:
+    stale = fresh(draft)
+    transitions.move(draft, R.VALIDATING, by=SYSTEM, now=NOW)
+    with pytest.raises(ConflictError, match="was DRAFT when you looked; it is validating now"):
+        transitions.move(stale, R.WAITING, by=SYSTEM, now=NOW)
+
+
 def test_a_lost_move_leaves_nothing_behind(draft: Rollout) -> None:
     stale = fresh(draft)
     transitions.move(draft, R.VALIDATING, by=SYSTEM, now=NOW)

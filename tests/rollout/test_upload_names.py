@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from rollout import once
 from rollout.models import Artifact, Target
 from tests import factories
 from tests.rollout.signed_in import browser
@@ -16,6 +17,7 @@ def posted(name: str) -> bytes:
     """Return a multipart body as a client writes it that does not clean its names; Django's own test client does."""
     parts = [
         ('form-data; name="kind"', "premerge_artifacts"),
+        (f'form-data; name="{once.FIELD}"', once.new_key(factories.NOW)),
         (f'form-data; name="file"; filename="{name}"', "bundle"),
     ]
     body = "".join(f"--{EDGE}\r\nContent-Disposition: {head}\r\n\r\n{text}\r\n" for head, text in parts)

@@ -103,7 +103,7 @@ def test_a_tile_a_target_with_its_state(target: Target, cast: Cast, tmp_path: Pa
 
 
 def test_a_silent_worker_is_named_and_a_living_pulse_is_not(target: Target, cast: Cast) -> None:
-    Heartbeat.objects.create(name="pulse", counter=1, at=factories.later(58))
+    Heartbeat.objects.create(name="pulse@local", counter=1, at=factories.later(58))
     html = browser(cast["aud"]).get(reverse("dashboard")).content.decode()
     assert "No sign of life from worker" in html and "No sign of life from pulse" not in html
 

@@ -78,17 +78,15 @@ def test_locking_twice_is_refused_and_the_typed_reason_is_given_back(cast: Cast,
 
 
 def test_only_those_who_may_stop_may_lock(cast: Cast, target: Target) -> None:
-    assert (
-        browser(cast["ann"]).post(reverse("target_lock", args=[target.pk]), {"why": "because I want"}).status_code
-        == 403
-    )
+    answer = browser(cast["ann"]).post(reverse("target_lock", args=[target.pk]), {"why": "because I want"})
+    assert (answer.status_code, "deploy-operator or ops or triage" in answer.content.decode()) == (403, True)
 
 
 def test_who_is_limited_to_another_component_cannot_lock(cast: Cast, target: Target) -> None:
     Person.objects.filter(user=cast["tom"]).update(components=["player"])
     assert (
         browser(cast["tom"]).post(reverse("target_lock", args=[target.pk]), {"why": "because I want"}).status_code
-        == 403
+        == 404
     )
 
 
@@ -170,6 +168,7 @@ def test_a_backup_is_shown_with_its_proof(cast: Cast, target: Target) -> None:
 
 def test_the_pages_take_the_same_queries_however_much_there_is(cast: Cast, target: Target) -> None:
     client = browser(cast["rita"])
+    factories.make_draft(target, cast["rita"])  # what belongs to rollouts is only asked where there are some
     few = [queries(client, url) for url in ("/components/", PAGE)]
     for number in range(8):
         factories.make_draft(target, cast["rita"], f"2.0.{number}")
@@ -182,4 +181,4 @@ def test_the_pages_take_the_same_queries_however_much_there_is(cast: Cast, targe
             created_at=timezone.now(),
         )
     assert [queries(client, url) for url in ("/components/", PAGE)] == few
-    assert Release.objects.count() == 8
+    assert Release.objects.count() == 9

@@ -66,7 +66,7 @@ def test_a_bad_release_is_refused_with_the_reason_and_keeps_what_was_typed(
 def test_only_a_release_owner_of_the_component_creates_releases(cast: Cast, target: Target) -> None:
     assert browser(cast["ann"]).get("/components/dhash/releases/new/").status_code == 403
     Person.objects.filter(user=cast["rita"]).update(components=["player"])
-    assert browser(cast["rita"]).post("/components/dhash/releases/new/", GOOD).status_code == 403
+    assert browser(cast["rita"]).post("/components/dhash/releases/new/", GOOD).status_code == 404
 
 
 def test_the_page_says_what_is_missing(cast: Cast, target: Target) -> None:
@@ -186,7 +186,7 @@ def test_a_file_is_given_out_sealed_and_its_reader_is_audited(cast: Cast, releas
 
 def test_a_file_of_another_component_is_not_given_out(cast: Cast, release: Release) -> None:
     Person.objects.filter(user=cast["aud"]).update(components=["player"])
-    assert browser(cast["aud"]).get(reverse("artifact", args=[release.artifacts.get().pk])).status_code == 403
+    assert browser(cast["aud"]).get(reverse("artifact", args=[release.artifacts.get().pk])).status_code == 404
     assert not AuditEntry.objects.filter(action="artifact.read").exists()
 
 

@@ -1,11 +1,10 @@
 """The page of the API tokens: a new one is shown once, who may not sees 403, a stale password is asked again."""
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from rollout.models import Token
-from tests.base import PASSWORD
+from tests.base import PASSWORD, Client
 from tests.factories import make_target
 
 NEW = "/components/dhash/tokens/new/"

@@ -29,20 +29,23 @@ def url(verb: str, rollout: Rollout) -> str:
 
 def decision(rollout: Rollout, **changed: str) -> dict[str, str]:
     values = {"kind": "APPROVE", "duty": "approver", "digest": rollout.digest, "reason": "looked at it"}
-    return {**values, "diff_opened": "", **changed}
+    return {**values, **changed}
 
 
 def test_an_approval_binds_the_digest_and_tells_whether_the_difference_was_opened(target: Target, cast: Cast) -> None:
     waiting = factories.make_waiting(target, cast["rita"])
-    answer = browser(cast["ann"]).post(url("decide", waiting), decision(waiting, diff_opened="1"))
+    ann = browser(cast["ann"])
+    ann.get(url("difference", waiting))
+    answer = ann.post(url("decide", waiting), decision(waiting))
     made = Decision.objects.get()
     assert answer.url == waiting.get_absolute_url()
     assert (made.digest, made.duty, made.diff_opened, made.user) == (waiting.digest, "approver", True, cast["ann"])
 
 
-def test_without_script_nothing_is_claimed_about_the_difference(target: Target, cast: Cast) -> None:
+def test_a_page_cannot_claim_that_the_difference_was_opened(target: Target, cast: Cast) -> None:
     waiting = factories.make_waiting(target, cast["rita"])
-    browser(cast["ann"]).post(url("decide", waiting), decision(waiting))
+    browser(cast["abe"]).get(url("difference", waiting))
+    browser(cast["ann"]).post(url("decide", waiting), decision(waiting, diff_opened="1"))
     assert Decision.objects.get().diff_opened is False
 
 
@@ -104,17 +107,27 @@ def test_a_start_without_signatures_is_a_409_that_names_what_is_missing(target: 
 
 def test_a_start_queues_the_deploy_run(target: Target, cast: Cast) -> None:
     approved = factories.make_approved(target, cast)
-    browser(cast["olaf"]).post(url("start", approved))
+    browser(cast["olaf"]).post(url("start", approved), {"digest": approved.digest})
     assert factories.fresh(approved).state == "QUEUED"
     assert Run.objects.get(rollout=approved).started_by == cast["olaf"]
+
+
+@pytest.mark.parametrize("seen", [{}, {"digest": ""}, {"digest": "e" * 64}])
+def test_a_start_that_does_not_name_the_digest_that_stands_is_refused(
+    target: Target, cast: Cast, seen: dict[str, str]
+) -> None:
+    approved = factories.make_approved(target, cast)
+    answer = browser(cast["olaf"]).post(url("start", approved), seen)
+    assert answer.status_code == 409 and "What you saw is not what is to be signed any more" in answer.content.decode()
+    assert factories.fresh(approved).state == "APPROVED"
 
 
 def test_a_start_with_a_stale_proof_asks_for_the_password(target: Target, cast: Cast) -> None:
     approved = factories.make_approved(target, cast)
     client = browser(cast["olaf"], stale=True)
-    assert client.post(url("start", approved)).status_code == 422
+    assert client.post(url("start", approved), {"digest": approved.digest}).status_code == 422
     assert factories.fresh(approved).state == "APPROVED"
-    client.post(url("start", approved), {"password": PASSWORD})
+    client.post(url("start", approved), {"password": PASSWORD, "digest": approved.digest})
     assert factories.fresh(approved).state == "QUEUED"
 
 

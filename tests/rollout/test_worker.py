@@ -48,19 +48,24 @@ def lives(pid: int) -> bool:
         return False
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of an installation in a scratch folder."""
+    return {
+        **{key: value for key, value in os.environ.items() if key in ("PATH", "HOME")},
+        "DJANGO_SETTINGS_MODULE": "rollout.settings",
+        "DJANGO_SECRET_KEY": "only-for-tests",
+        "GR_VAR": str(folder / "var"),
+        "GR_BACKUPS": str(folder / "backups"),
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+    }
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Return a running cluster with all its processes; whatever is left of it is killed afterwards."""
     if not sys.platform.startswith("linux"):
         pytest.skip("LINUX MISSING: the processes of a cluster are read from /proc")
-    environment = {
-        **{key: value for key, value in os.environ.items() if key in ("PATH", "HOME")},
-        "DJANGO_SETTINGS_MODULE": "rollout.settings",
-        "DJANGO_SECRET_KEY": "only-for-tests",
-        "GR_VAR": str(tmp_path / "var"),
-        "GR_BACKUPS": str(tmp_path / "backups"),
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
-    }
+    environment = environment_of(tmp_path)
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True, capture_output=True)
     with (tmp_path / "worker.log").open("wb") as log:
@@ -77,15 +82,33 @@ def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         started.wait()
 
 
-def test_a_killed_idle_worker_takes_the_whole_cluster_with_it(cluster: subprocess.Popen[bytes]) -> None:
+@pytest.mark.parametrize("victim", [0, 1, 2, 3], ids=["worker", "other worker", "monitor", "pusher"])
+def test_a_killed_process_takes_the_whole_cluster_with_it(cluster: subprocess.Popen[bytes], victim: int) -> None:
     family = [*children(cluster.pid), *workers(cluster.pid)]
-    os.kill(workers(cluster.pid)[0], signal.SIGKILL)
+    os.kill(workers(cluster.pid)[victim], signal.SIGKILL)
     assert cluster.wait(PATIENCE_S) == LEFT
     until(lambda: not any(lives(pid) for pid in family), "the end of the whole family")
 
 
-def test_a_cluster_that_is_told_to_stop_ends_with_0(cluster: subprocess.Popen[bytes]) -> None:
+def test_a_worker_that_is_killed_with_its_lock_takes_the_whole_cluster_with_it(
+    cluster: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    send = "import django; django.setup(); from django_q.tasks import async_task; async_task('{}')"
+    argv = [sys.executable, "-c", send.format("tests.rollout.deadly.die_with_the_lock")]
+    subprocess.run(argv, cwd=ROOT, env=environment_of(tmp_path), check=True, capture_output=True)
+    assert cluster.wait(PATIENCE_S) == LEFT
+
+
+def test_a_killed_main_process_leaves_no_orphans(cluster: subprocess.Popen[bytes]) -> None:
     family = [*children(cluster.pid), *workers(cluster.pid)]
-    cluster.send_signal(signal.SIGTERM)
+    cluster.kill()
+    cluster.wait(PATIENCE_S)
+    until(lambda: not any(lives(pid) for pid in family), "the end of the whole family")
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["main only", "its whole group"])
+def test_a_cluster_that_is_told_to_stop_ends_with_0(cluster: subprocess.Popen[bytes], whole_group: bool) -> None:
+    family = [*children(cluster.pid), *workers(cluster.pid)]
+    (os.killpg if whole_group else os.kill)(cluster.pid, signal.SIGTERM)
     assert cluster.wait(PATIENCE_S) == 0
     until(lambda: not any(lives(pid) for pid in family), "the end of the whole family")

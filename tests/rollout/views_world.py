@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client
 from django.utils import timezone
 
 from approvals import stepup
@@ -19,7 +18,7 @@ from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
-from tests.base import PASSWORD
+from tests.base import PASSWORD, Client
 from tests.factories import NOW, actor, fresh, later
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import Group, User
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from approvals.models import Person
@@ -69,18 +69,20 @@ class Command(BaseCommand):
 
 
 def make_people(folder: Path) -> list[dict[str, str]]:
-    """Create the demo's people with random passwords, kept in DIR/logins.json (0600), and return their logins."""
+    """Create the demo's people with random passwords, kept in DIR/logins.json (0600), and return their logins.
+
+    Directly, so only where there is nobody yet: elsewhere it takes two admins (approvals/changes.py).
+    """
     file = folder / "logins.json"
     if file.exists():
         return list(json.loads(file.read_text()))
+    if User.objects.exists():
+        raise CommandError("there are people here already: the demo makes its own, and past the two admins that takes")
     logins = []
     for name, (printed, groups, role, emails) in PEOPLE.items():
         password = f"{name}-{secrets.token_hex(5)}"
-        user, _ = User.objects.get_or_create(username=name, defaults={"email": f"{name}@example.org"})
-        user.is_staff = "admin" in groups
-        user.is_superuser = "admin" in groups
-        user.set_password(password)
-        user.save()
+        staff = "admin" in groups
+        user = User.objects.create_user(name, f"{name}@example.org", password, is_staff=staff)
         user.groups.set(Group.objects.filter(name__in=groups))
         Person.objects.update_or_create(user=user, defaults={"printed_name": printed, "commit_emails": list(emails)})
         logins.append({"username": name, "password": password, "role": role})

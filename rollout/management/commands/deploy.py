@@ -7,8 +7,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from approvals import ledger
-from rollout import actions, driving, freezing, plan, shell, states
-from rollout.models import Rollout, Target
+from approvals.signatures import Proof
+from rollout import actions, driving, freezing, glass, plan, shell, starting, states
+from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 
 
@@ -22,20 +23,17 @@ class Command(shell.ActingCommand):
         shell.add_place(parser)
         parser.add_argument("--rollout", type=int, metavar="ID", help="default: the newest that is approved")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and whether it could start")
+        add_emergency(parser)
         shell.add_operator(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start the rollout, drive it, and end with its verdict."""
-        now = timezone.now()
         target = shell.target_of(options)
         rollout = rollout_for(target, options["rollout"])
         if options["dry_run"]:
             self._dry_run(rollout)
             return
-        if rollout.state != R.APPROVED:
-            raise CommandError(actions.why_not_startable(rollout, now=now))
-        person = shell.operator(options, now=now)
-        run = actions.start(rollout, user=person.user, by=person.actor, now=now)
+        run = break_glass(rollout, options) if options["break_glass"] else start(rollout, options)
         driving.drive(run, self.say)
         rollout.refresh_from_db()
         if rollout.state != R.SUCCEEDED:
@@ -60,6 +58,51 @@ class Command(shell.ActingCommand):
         if missing:
             raise CommandError(f"sign-offs are missing: {', '.join(missing)}")
         self.say("It could start. Nothing was done.")
+
+
+def add_emergency(parser: ArgumentParser) -> None:
+    """Take what a start without the complete sign-off asks for."""
+    group = parser.add_argument_group("in an emergency")
+    start_so = "start without the complete sign-off: opens an incident, tells everybody, is reviewed by two others"
+    group.add_argument("--break-glass", action="store_true", help=start_so)
+    group.add_argument("--cannot-wait", metavar="REASON", help="why it cannot wait for the missing signatures")
+    group.add_argument("--checked", metavar="REASON", help="why it is safe: what was checked instead, and by whom")
+    group.add_argument("--digest", metavar="SHA256", help="the digest that you looked at, as --dry-run prints it")
+
+
+def start(rollout: Rollout, options: dict[str, Any]) -> Run:
+    """Start what is signed off."""
+    now = timezone.now()
+    if rollout.state != R.APPROVED:
+        raise CommandError(actions.why_not_startable(rollout, now=now))
+    person = shell.operator(options, now=now)
+    return starting.start(
+        rollout,
+        user=person.user,
+        digest_seen=rollout.digest,
+        proof=Proof(at=person.proved_at),
+        by=person.actor,
+        now=now,
+    )
+
+
+def break_glass(rollout: Rollout, options: dict[str, Any]) -> Run:
+    """Start what is not signed off, under two reasons, over a named digest of a named rollout."""
+    if not all(options[name] for name in ("rollout", "cannot_wait", "checked", "digest")):
+        raise shell.usage_error("--break-glass needs --rollout, --cannot-wait, --checked and --digest")
+    now = timezone.now()
+    person = shell.operator(options, now=now)
+    broken = glass.break_glass(
+        rollout,
+        user=person.user,
+        digest_seen=options["digest"],
+        why_now=options["cannot_wait"],
+        why_safe=options["checked"],
+        authenticated_at=person.proved_at,
+        by=person.actor,
+        now=now,
+    )
+    return broken.run
 
 
 def rollout_for(target: Target, number: int | None) -> Rollout:

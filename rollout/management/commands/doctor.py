@@ -16,6 +16,7 @@ class Command(shell.ActingCommand):
 
     help = "Look at database, processes, disk, components, notices and GitHub. Exit 1 when something is bad."
     requires_system_checks: list[str] = []
+    while_restoring = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take how to print."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from rollout import boot, pulse
+from rollout import ballast, boot, checks, pulse
 
 
 class Command(BaseCommand):
@@ -14,9 +14,11 @@ class Command(BaseCommand):
 
     help = "Find due and lost work and nudge the workers, until TERM or INT. May be restarted at any time."
 
+    requires_system_checks = (checks.INSTALLATION,)
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Tick until a signal comes."""
-        boot.assert_ready()
+        ballast.rescued(boot.assert_ready)
         stop = Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: stop.set())

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from rollout import boot, worker
+from rollout import ballast, boot, checks, worker
 
 
 class Command(BaseCommand):
@@ -13,7 +13,10 @@ class Command(BaseCommand):
 
     help = "Run background tasks until TERM. Exit 3: one of its processes died; start it again."
 
+    requires_system_checks = (checks.INSTALLATION,)
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the cluster."""
-        boot.assert_ready()
+        ballast.rescued(boot.assert_ready)
+        ballast.restore()
         sys.exit(worker.run())

@@ -1,0 +1,196 @@
+"""The anchor file: what is known of the audit outside of the database, a JSON line each, appended and made durable.
+
+A line is a checkpoint, or tells what a checkpoint cannot: that the file was begun anew, that a restore or a person gave
+entries up, that a key was lost.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from . import audit, storage
+from .audit import SYSTEM, Actor, Subject
+from .models import AuditEntry, Checkpoint
+from .verify import Signed, number_of
+
+TAIL_BYTES = 1 << 16
+ABOUT = Subject(kind="audit", id="1", label="audit")
+
+
+@dataclass(frozen=True)
+class Point:
+    """An entry that the file knows: its number, and its hash."""
+
+    seq: int
+    hash: str
+
+
+def path() -> Path:
+    """Return where the anchor file stands."""
+    return Path(settings.GR_ANCHOR_FILE)
+
+
+def refusal() -> str:
+    """Return why the database is not the one that the anchor file knows, and what to do; empty when it is."""
+    known = last()
+    if known is None or known.seq == 0:
+        return ""
+    seq = audit.head()[0]
+    if seq < known.seq:
+        what = f"The audit ends at #{seq}, but {path().name} knows #{known.seq}: the database was set back"
+    elif _holds(known):
+        return ""
+    else:
+        what = f"Entry #{known.seq} of the audit is not the one that {path().name} knows: the history was rewritten"
+    return (
+        f"{what}. Nothing is deployed until that is explained: bring back the database that holds "
+        f"#{known.seq} {known.hash[:12]}, or, if this one is meant to be here, say why with `manage.py audit accept`."
+    )
+
+
+def last() -> Point | None:
+    """Return the newest entry that the file knows; None when there is no file."""
+    try:
+        with path().open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        point = _point(_read(line))
+        if point is not None:
+            return point
+    return Point(0, "")
+
+
+def begin(now: datetime) -> None:
+    """Begin a file that is gone anew, and audit that: a witness that comes from the database itself."""
+    if last() is not None or not Checkpoint.objects.exists():
+        return
+    with audit.turn():
+        audit.append(action="audit.anchors_begun", by=SYSTEM, subject=ABOUT, data={"file": path().name}, now=now)
+    _append(_line("begun", at=audit.stamp(now)))
+
+
+def keep_up() -> int:
+    """Append every checkpoint that the file has not yet, and return how many."""
+    if refusal():
+        return 0  # what is there is the only witness: nothing of this database is written behind it
+    known = last()
+    since = known.seq if known else 0
+    missing = Checkpoint.objects.filter(seq__gt=since).order_by("seq")
+    lines = [line_of(one) for one in missing.iterator()]
+    if lines:
+        _append(*lines)
+    return len(lines)
+
+
+def line_of(one: Checkpoint) -> str:
+    """Return a checkpoint as a line of the anchor file and of an export."""
+    return json.dumps({"checkpoint": one.body, "signature": one.signature}, ensure_ascii=False)
+
+
+def accept(*, by: Actor, why: str, now: datetime) -> None:
+    """Let the database as it is be the right one from here on, though the file knows another; audited.
+
+    What the file knows beyond it is given up: that stands in both, and whoever verifies is told.
+    """
+    data = given_up()
+    with audit.turn():
+        audit.append(action="audit.set_back_accepted", by=by, subject=ABOUT, why=why, data=data, now=now)
+    note_accepted(int(data["back_to"]), why=why, now=now)
+
+
+def given_up() -> dict[str, int | str]:
+    """Return, as the data of an entry, up to where the database is what the file knows, and what is given up beyond."""
+    known, seq = last(), audit.head()[0]
+    if known is None or not refusal():
+        return {"back_to": seq}
+    below = [(number_of(text), text) for text, _ in signed()[0] if number_of(text) <= seq]
+    agreed = [number for number, text in below if _holds(Point(number, str(json.loads(text)["hash"])))]
+    back_to = seq if len(agreed) == len(below) and known.seq > seq else max(agreed, default=0)
+    return {"back_to": back_to, "given_up": known.seq, "given_up_hash": known.hash}
+
+
+def note_accepted(back_to: int, *, why: str, now: datetime) -> None:
+    """Write into the file that the database as it is now is the right one; the audit tells it already."""
+    if last() is None:
+        return  # the file is begun anew, by pulse
+    seq, digest = audit.head()
+    _append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why))
+
+
+def note_key(key: str, *, why: str, now: datetime) -> None:
+    """Write into the file that a key signs which the one before it could not announce."""
+    _append(_line("key", key=key, at=audit.stamp(now), why=why))
+
+
+def signed() -> tuple[list[Signed], set[str]]:
+    """Return the checkpoints that the file holds the database to, and the keys that it trusts."""
+    held: list[Signed] = []
+    keys: set[str] = set()
+    for told in _lines():
+        if "checkpoint" in told:
+            held.append((told["checkpoint"], told["signature"]))
+        elif "accepted" in told:
+            held = [one for one in held if number_of(one[0]) <= int(told["accepted"]["back_to"])]
+        elif "key" in told:
+            keys.add(str(told["key"]["key"]))
+    if held:
+        keys.add(str(json.loads(held[0][0])["key"]))
+    return list(dict.fromkeys(held)), keys
+
+
+def _holds(point: Point) -> bool:
+    return AuditEntry.objects.filter(seq=point.seq, hash=point.hash).exists()
+
+
+def _line(kind: str, **values: int | str) -> str:
+    return json.dumps({kind: values}, ensure_ascii=False, sort_keys=True)
+
+
+def _append(*lines: str) -> None:
+    """Append lines, durably; a torn line of a process that was killed is ended first."""
+    new = not path().exists()
+    storage.make_directory(path().parent)
+    descriptor = os.open(path(), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        file.write((b"\n" if torn else b"") + "".join(f"{line}\n" for line in lines).encode())
+        storage.sync_open(file)
+    if new:
+        storage.sync_directory(path().parent)
+
+
+def _lines() -> Iterator[Mapping[str, Any]]:
+    try:
+        with path().open("rb") as file:
+            yield from (told for told in map(_read, file) if told)
+    except FileNotFoundError:
+        return
+
+
+def _read(line: bytes) -> Mapping[str, Any]:
+    """Return a line; nothing of one that is torn."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}
+
+
+def _point(told: Mapping[str, Any]) -> Point | None:
+    if "checkpoint" in told:
+        body = json.loads(told["checkpoint"])
+        return Point(int(body["seq"]), str(body["hash"]))
+    if "accepted" in told:
+        return Point(int(told["accepted"]["seq"]), str(told["accepted"]["hash"]))
+    return None

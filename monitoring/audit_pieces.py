@@ -1,0 +1,36 @@
+"""Pieces of the audit that prove themselves: each ends with an entry that a checkpoint signs, or with the head."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+from . import anchors, audit, audit_export
+from .models import AuditEntry, Checkpoint
+
+Span = tuple[int, int]  # first and last number
+# what a verifier needs to follow the keys from one piece to the next, and to know which names were erased
+CARE = ("audit.key_announced", "audit.key_lost", "audit.person_erased")
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return the pieces that hold these spans, changes of key and erasures, each up to its next checkpoint."""
+    head, signed = audit.head()[0], list(Checkpoint.objects.order_by("seq").values_list("seq", flat=True))
+    care = AuditEntry.objects.filter(action__in=CARE).values_list("seq", flat=True)
+    found: list[Span] = []
+    for low, high in sorted({*spans, *((seq, seq) for seq in care)}):
+        at = bisect_left(signed, high)
+        end = signed[at] if at < len(signed) else head
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((low, end))
+    return found
+
+
+def jsonl(pieces: Iterable[Span]) -> Iterator[str]:
+    """Yield the entries of the pieces, then their checkpoints, as `verify.py` reads them."""
+    pieces = list(pieces)
+    for low, high in pieces:
+        yield from audit_export.jsonl(AuditEntry.objects.filter(seq__gte=low, seq__lte=high))
+    for low, high in pieces:
+        for one in Checkpoint.objects.filter(seq__gte=low, seq__lte=high).order_by("seq").iterator():
+            yield anchors.line_of(one) + "\n"

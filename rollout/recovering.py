@@ -1,0 +1,121 @@
+"""Decides about a step whose runner is gone without a word: start it again where that is safe, ask, or park it.
+
+Three classes, which drivers declare: `resumable` is repeated, `probeable` is asked, `opaque` waits for a person.
+A probe is a command like any other, under a runner that holds the target's lock; it has no effect, so that one whose
+own runner was lost is sent again.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from monitoring.audit import SYSTEM
+from rollout import commands, endings, nudge, probing, runner
+from rollout.drivers import Answer
+from rollout.intent import Outcome
+from rollout.models import Effect, Run, Step
+from rollout.states import StepState as S
+from rollout.transitions import move
+
+MAX_ATTEMPTS = 3
+MAX_PROBES = 3
+PROBE_S = 60
+LOST = "its command was started and nobody saw how it ended"
+
+
+def recover(run: Run, step: Step, *, started: bool, now: datetime) -> Outcome | None:
+    """Go on with a claimed step that nobody runs any more; return its outcome when the target says that it was done.
+
+    The lock was held from before the claim, by the worker and then by its runner, and it is free now: so nobody is
+    at it, however little time has passed, and whatever the clock says.
+    """
+    if not started:
+        _never_started(run, step, now)
+    elif not step.effect or commands.driver_of(run).recovery == "resumable":
+        _repeat(run, step, why="its runner was lost; what it does can be repeated", now=now)
+    elif commands.driver_of(run).recovery == "probeable":
+        return _probed(run, step, now)
+    else:
+        endings.unknown(run, step, why=LOST, now=now)
+    return None
+
+
+def at_work(step: Step) -> tuple[Path, int]:
+    """Return the folder, and the time-out (seconds), of what holds the lock for a step: its newest probe, or itself."""
+    probes = commands.probe_folders(step)
+    return (probes[-1], PROBE_S) if probes else (commands.folder_of(step), step.timeout_s)
+
+
+def give_up(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """Park a step that may have changed something; one that changes nothing has simply failed."""
+    if step.effect:
+        endings.unknown(run, step, why=why, now=now)
+    else:
+        endings.failed(run, step, Outcome(result="errored", sentence=why), now=now)
+
+
+def _never_started(run: Run, step: Step, now: datetime) -> None:
+    did_not_happen(step, "its command was never started", now)
+    _repeat(run, step, why="never started", now=now)
+
+
+def _repeat(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    if step.attempt < MAX_ATTEMPTS:
+        move(step, S.PENDING, by=SYSTEM, now=now, why=why)
+        nudge.run(run.pk)
+    else:
+        sentence = f"it was tried {step.attempt} times, and its runner was lost each time"
+        endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
+
+
+def did_not_happen(step: Step, why: str, now: datetime) -> None:
+    """Write into the journal that what was intended did not happen, which stays true of this attempt for ever."""
+    journal = step.effects.filter(attempt=step.attempt, observed_at=None)
+    journal.update(observed_at=now, observed=f"{Effect.NEVER}: {why}"[:300])
+
+
+def _probed(run: Run, step: Step, now: datetime) -> Outcome | None:
+    """Act on the answer of the newest probe, or send one."""
+    probes = commands.probe_folders(step)
+    ended = runner.read_exit(probes[-1]) if probes else None
+    outcome = _read(probes[-1]) if ended is not None and ended["code"] == 0 else None
+    if outcome is not None:
+        return _answered(run, step, outcome, now)
+    if len(probes) < MAX_PROBES:
+        _send(run, step, len(probes))
+    else:
+        endings.unknown(run, step, why=f"{LOST}, and {len(probes)} probes of the target brought no answer", now=now)
+    return None
+
+
+def _read(folder: Path) -> Outcome | None:
+    try:
+        return Outcome.read(folder)
+    except (OSError, ValueError, TypeError):
+        return None  # what cannot be read is no answer
+
+
+def _send(run: Run, step: Step, sent: int) -> None:
+    with runner.lock(commands.lock_path(run.target)) as lock:
+        current = Step.objects.filter(pk=step.pk, state=S.RUNNING, version=step.version).exists()
+        if not current or len(commands.probe_folders(step)) != sent:
+            return  # decided, or probed, meanwhile; who holds the lock is the only one who probes
+        folder = commands.folder_of(step) / f"{commands.PROBE}{sent + 1}"
+        folder.mkdir(mode=0o700)
+        runner.stamp(folder)
+        replace(commands.intent_of(run, step), effect=False).write(folder)  # a probe passes no fence
+        argv = commands.argv_of(step, folder)
+        lock.start(folder, argv, cwd=commands.HOME, env=commands.environment(), timeout_s=PROBE_S)
+
+
+def _answered(run: Run, step: Step, outcome: Outcome, now: datetime) -> Outcome | None:
+    answer = outcome.facts.get("answer")
+    if answer == "done":
+        facts = probing.found(run, step, Answer("done", str(outcome.facts.get("live", "")), outcome.sentence))
+        return Outcome(result="ok", sentence=f"the target says that it was done: {outcome.sentence}", facts=facts)
+    if answer == "not_done":
+        did_not_happen(step, outcome.sentence, now)
+        _repeat(run, step, why=f"the target says that it did not happen: {outcome.sentence}", now=now)
+    else:
+        endings.unknown(run, step, why=f"{LOST}; the target says: {outcome.sentence}", now=now)
+    return None

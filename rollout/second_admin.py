@@ -1,0 +1,119 @@
+"""Answers a configuration that waits: another admin confirms or refuses it, the loader withdraws it, or it expires.
+
+The same standard as a change of a person (approvals/changes.py); what is proposed here is a file on the server's disk.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+
+from approvals.change_rules import Asker
+from approvals.ledger import Refused, current_roles
+from monitoring import audit
+from monitoring.audit import SYSTEM, Actor
+from rollout import access, in_force, loading
+from rollout.component import ComponentError
+from rollout.models import Configuration
+
+State = Configuration.State
+
+
+def confirm(configuration: Configuration, *, asker: Asker) -> None:
+    """Put a waiting configuration in force; raise Refused unless that is what the difference said, asked in time."""
+    with audit.turn():
+        _check_second(configuration, asker)
+        _check_still_right(configuration)
+        _answer(configuration, State.PAST, by=asker.by, now=asker.now)
+        configuration.refresh_from_db()
+        _put_in_force(configuration, asker.now)
+    loading.recheck(configuration.component, asker.now)
+
+
+def refuse(configuration: Configuration, *, why: str, asker: Asker) -> None:
+    """Say no to a waiting configuration, with a reason; the one before stays in force."""
+    with audit.turn():
+        _check_second(configuration, asker)
+        if not why.strip():
+            raise Refused("Say why you refuse it.")
+        _answer(configuration, State.REFUSED, why=why, by=asker.by, now=asker.now)
+
+
+def withdraw(configuration: Configuration, *, asker: Asker) -> None:
+    """Take back what one loaded oneself."""
+    if asker.user.get_username() != configuration.loaded_by:
+        raise Refused("Only whoever loaded a configuration can withdraw it.")
+    with audit.turn():
+        _answer(configuration, State.WITHDRAWN, by=asker.by, now=asker.now)
+
+
+def expire_due(now: datetime) -> int:
+    """Close what waited too long, and return how many there were."""
+    before = now - timedelta(seconds=settings.GR_CHANGE_SECONDS)
+    due = Configuration.objects.select_related("component").filter(state=State.PENDING, loaded_at__lte=before)
+    return sum(_expire(row, now) for row in due)
+
+
+def why_not(configuration: Configuration, user: Any, *, now: datetime) -> str:
+    """Return why somebody cannot be the second admin of a configuration; empty when he can."""
+    if access.ADMIN not in current_roles(user, configuration.component.name):
+        return "An admin who did not load it has to confirm it."
+    if user.get_username() == configuration.loaded_by:
+        return "You loaded it, so another admin has to confirm it."
+    if now >= configuration.expires_at:
+        return "It waited too long and has expired: load the file again."
+    return ""
+
+
+def is_stale(configuration: Configuration) -> bool:
+    """Say whether another configuration is in force now than the one that the difference was made to."""
+    return configuration.component.live.sha256 != configuration.against
+
+
+def _expire(row: Configuration, now: datetime) -> bool:
+    try:
+        with audit.turn():
+            _answer(row, State.EXPIRED, by=SYSTEM, now=now)
+    except Refused:  # somebody answered a moment before
+        return False
+    return True
+
+
+def _check_second(configuration: Configuration, asker: Asker) -> None:
+    asker.proved_at()
+    if access.ADMIN not in current_roles(asker.user, configuration.component.name):
+        raise PermissionDenied("This needs the role admin.")
+    if why := why_not(configuration, asker.user, now=asker.now):
+        raise Refused(why)
+
+
+def _check_still_right(configuration: Configuration) -> None:
+    loader = User.objects.filter(username=configuration.loaded_by).first()
+    if loader is None or access.ADMIN not in current_roles(loader, configuration.component.name):
+        raise Refused("Whoever loaded this is not an admin any more: refuse it, and load the file again.")
+    if configuration.state == State.PENDING and is_stale(configuration):
+        raise Refused("Another configuration came into force meanwhile, so this is another difference: load it again.")
+
+
+def _answer(configuration: Configuration, state: str, *, why: str = "", by: Actor, now: datetime) -> None:
+    """Claim the answer: whoever comes second finds that nothing waits any more."""
+    waiting = Configuration.objects.filter(pk=configuration.pk, state=State.PENDING)
+    columns = {"state": state, "confirmed_by": by.name, "confirmed_at": now, "answer_why": why.strip()[:300]}
+    if waiting.update(**columns) != 1:
+        raise Refused("This configuration does not wait for a confirmation any more.")
+    action = {State.PAST: "confirmed"}.get(State(state), str(State(state).value).lower())
+    data = {"sha256": configuration.sha256, "loaded_by": configuration.loaded_by}
+    subject = loading.subject_of(configuration.component)
+    audit.append(action=f"configuration.{action}", by=by, subject=subject, why=why.strip(), data=data, now=now)
+
+
+def _put_in_force(configuration: Configuration, now: datetime) -> None:
+    try:
+        spec = configuration.parsed()
+        loading.require_sound(spec, Path(configuration.base_dir) / "component.toml")
+        loading.put_in_force(configuration, in_force.read_runbooks(Path(spec.runbooks)), now)
+    except ComponentError as error:
+        raise Refused(f"It cannot be put in force: {error}")

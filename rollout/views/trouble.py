@@ -1,0 +1,34 @@
+"""What a request answers that failed: a full disk is told as one, a broken disk ends this process."""
+
+import sys
+
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+from django.views.decorators.csrf import requires_csrf_token
+from django.views.defaults import server_error as any_other
+
+from monitoring import storage
+from rollout import ballast
+from rollout.api.errors import problem
+
+# What must be possible on a full disk; the reserve is kept for them.
+URGENT = frozenset({"rollout_abort", "rollout_rollback", "rollout_settle"})
+FULL = "The disk of Guarded Rollout is full; nothing was changed and nothing was kept."
+
+
+@requires_csrf_token
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 507 when the disk is full, having given up the reserve for an abort or a rollback; otherwise 500."""
+    error = sys.exc_info()[1]
+    if error is None:
+        return any_other(request)
+    if ballast.is_broken(error):
+        storage.die_of_disk(f"the database: {error}")
+    if not ballast.is_full(error):
+        return any_other(request)
+    match = request.resolver_match
+    again = match is not None and match.url_name in URGENT and ballast.release()
+    if request.path.startswith("/api/"):
+        return problem(507, FULL, "the same request again, once there is room")
+    page = loader.get_template("507.html").render({"full": FULL, "again": again})
+    return HttpResponse(page, status=507)

@@ -1,0 +1,58 @@
+"""What may be printed as a name, and which names look alike."""
+
+import pytest
+
+from approvals import names
+
+GOOD = [
+    "Ann", "José Müller", "O’Neill", "Jean-Luc P. d'Arc", "Анна Каренина", "Ελένη", "山田 太郎", "ヤマダ・タロウ",
+    "محمد علي", "علی\u200cرضا", "शर्मा", "क्\u200dष", "Nguyễn Văn Ân", "김민준", "Ann 2", "צ׳רלי", "Բագրատ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_names_of_all_scripts_may_be_printed(name: str) -> None:
+    assert names.why_not(names.tidy(name)) == ""
+
+
+UNSEEN = [10, 0x1B, 0x7F, 0xAD, 0x34F, 0x115F, 0x200B, 0x200C, 0x202E, 0x2028, 0x2066, 0x2800, 0x3164, 0xFE0F, 0xFEFF]
+NO_PART = [0x20DD, 0xE000, 0x1F600, 0xE0041, 0xE0100, *map(ord, "();:<@/&")]
+
+
+@pytest.mark.parametrize("sign", [*UNSEEN, *NO_PART])
+def test_what_shows_nothing_or_is_no_part_of_a_name_may_not(sign: int) -> None:
+    assert names.why_not(names.tidy(f"Abe{chr(sign)}Osei"))
+
+
+def test_a_name_has_letters() -> None:
+    assert names.why_not("12") and names.why_not("-")
+
+
+def test_a_joiner_stands_where_it_changes_a_shape() -> None:
+    assert names.why_not("Abe\u200dOsei") and names.why_not("Abe\u200c") and names.why_not("\u200cعلی")
+
+
+def test_spaces_and_compatibility_forms_are_written_plainly() -> None:
+    assert names.tidy("  Ａbe\u00a0\u3000  Osei ") == "Abe Osei"
+
+
+@pytest.mark.parametrize("name", ["\u0410be Osei", "Abe Os\u0435i", "\u0391be", "ann\u3164"])
+def test_a_word_is_written_in_one_alphabet(name: str) -> None:
+    assert names.mixed(name) and not names.mixed("Abe Осей") and not names.mixed("山田たろう")
+
+
+LOOK = [
+    ("Abe Osei", "ABE OSEI"), ("Abe Osei", "Abe  Osei"), ("Abe", "Ａｂｅ"), ("Cosa", "\u0421\u043e\u0455\u0430"),
+    ("Ilan", "llan"), ("Ilan", "1lan"), ("Otto", "0tto"), ("O'Hara", "O’Hara"), ("Arno", "Amo"), ("Ari-Ben", "Ari‐Ben"),
+    ("Oto", "\u039fto"), ("AIN", "\u0410\u0406N"), ("Ann", "An\u200bn"), ("Ann", "Ann\u115f"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), LOOK)
+def test_these_look_alike(one: str, other: str) -> None:
+    assert names.looks(one) & names.looks(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Ann", "Anna"), ("Jose", "José"), ("Мария", "Марина"), ("Abe", "Ade")])
+def test_these_do_not(one: str, other: str) -> None:
+    assert not names.looks(one) & names.looks(other)

@@ -1,0 +1,238 @@
+"""What was put into the database past the product starts nothing, and is named."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from approvals import factors, ledger, proven, signatures
+from approvals.ledger import Refused
+from approvals.models import Decision, Signature, SignOff
+from approvals.rules import Policy
+from monitoring import canonical
+from monitoring.models import AuditEntry, AuditHead
+
+from . import forger
+from .soft_passkey import SITE, SoftPasskey
+from .world import NOW, actor, decide, opened
+
+Cast = dict[str, User]
+SEATS = (("ann", "approver"), ("abe", "ops"), ("olaf", "deploy-operator"))
+
+
+@pytest.fixture
+def signed(cast: Cast) -> SignOff:
+    sign_off = opened(cast["rita"])
+    for name, duty in SEATS:
+        decide(sign_off, cast[name], duty)
+    return SignOff.objects.get(pk=sign_off.pk)
+
+
+def key_of(user: User) -> SoftPasskey:
+    key = SoftPasskey()
+    factors.add_passkey(user, "Laptop", key.created("AA"), by=actor(user), now=NOW)
+    return key
+
+
+def by_passkey(sign_off: SignOff, user: User, key: SoftPasskey, told: str = "seen in staging", **sent: str) -> Decision:
+    asked: dict[str, Any] = {"user": user, "site": SITE, "now": NOW}
+    options = signatures.ask(sign_off, kind="APPROVE", duty="approver", reason=told, **asked)
+    return decide(sign_off, user, "approver", signed=signatures.verify(key.answer(options), **asked), **sent)
+
+
+def refused(sign_off: SignOff, cast: Cast, *words: str) -> None:
+    """Assert that neither the start nor a verification passes, and that both say why."""
+    with pytest.raises(Refused, match="The database was edited") as told:
+        ledger.use(sign_off, by=actor(cast["olaf"]), now=NOW)
+    found = list(proven.all_problems())
+    for word in words:
+        assert word in str(told.value)
+        assert any(word in problem for problem in found), found
+
+
+def test_what_the_product_wrote_is_borne_out_and_starts(signed: SignOff, cast: Cast) -> None:
+    assert list(proven.all_problems()) == []
+    assert ledger.use(signed, by=actor(cast["olaf"]), now=NOW).state == "USED"
+
+
+def test_an_inserted_approval_starts_nothing(cast: Cast) -> None:
+    sign_off = opened(cast["rita"])
+    for name, duty in SEATS[:2]:
+        decide(sign_off, cast[name], duty)
+    row = Decision.objects.filter(user=cast["abe"]).values().get()
+    forged = {
+        **row,
+        "id": 900,
+        "seq": 900,
+        "user_id": cast["olaf"].pk,
+        "printed_name": "Olaf",
+        "duty": "deploy-operator",
+    }
+    Decision.objects.create(**{**forged, "roles": ["deploy-operator"]})
+    SignOff.objects.filter(pk=sign_off.pk).update(state="COMPLETE", version=901)
+    refused(sign_off, cast, "decision 900 by Olaf: no entry of the audit tells of it")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("seq", 9),
+        ("user_id", 1),
+        ("printed_name", "Otto"),
+        ("roles", '["admin"]'),
+        ("kind", "REVOKE"),
+        ("duty", "media-eng"),
+        ("digest", "0" * 64),
+        ("meaning", "I have looked away."),
+        ("reason", "LGTM"),
+        ("method", "totp"),
+        ("authenticated_at", NOW - timedelta(minutes=1)),
+        ("zone", "Mars/Olympus"),
+        ("diff_opened", False),
+        ("at", NOW - timedelta(minutes=1)),
+        ("on_behalf_name", "Otto"),
+    ],
+)
+def test_an_edited_column_of_a_decision_starts_nothing(signed: SignOff, cast: Cast, column: str, value: Any) -> None:
+    taken = cast["tom"].pk if column == "user_id" else value
+    forger.edit(signed.decisions.get(user=cast["ann"]), **{column: taken})
+    shown = column.removesuffix("_id")
+    refused(signed, cast, f"{shown} is " if column in ("printed_name", "on_behalf_name") else "decision")
+
+
+def test_a_removed_decision_starts_nothing(signed: SignOff, cast: Cast) -> None:
+    decide(signed, cast["ann"], kind="REVOKE")
+    taken_back = signed.decisions.get(kind="REVOKE")
+    forger.remove(taken_back)
+    refused(signed, cast, f"decision {taken_back.pk}: #", "tells of it, but it is not there")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("policy", json.dumps(Policy(approvers=1).to_dict())),
+        ("barred", "{}"),
+        ("unmatched_authors", '[{"name": "x", "email": "y"}]'),
+        ("expires_at", NOW + timedelta(days=9)),
+        ("opened_at", NOW - timedelta(days=9)),
+        ("component", "other"),
+    ],
+)
+def test_an_edited_column_of_a_sign_off_starts_nothing(signed: SignOff, cast: Cast, column: str, value: Any) -> None:
+    forger.edit(signed, **{column: value})
+    with pytest.raises(Refused, match=r"is not what #1 says\. The database was edited"):
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+    assert any("is not what #1 says" in problem for problem in proven.all_problems())
+
+
+def test_a_policy_other_than_the_manifests_starts_nothing(cast: Cast) -> None:
+    text = canonical.dumps({"policy": Policy().to_dict(), "release": "1.1.0"})
+    sign_off = opened(
+        cast["rita"], manifest=text, digest=canonical.digest(json.loads(text)), policy=Policy(approvers=1)
+    )
+    wanted = "its policy is not the one in the manifest"
+    assert any(wanted in problem for problem in proven.all_problems())
+    with pytest.raises(Refused, match=wanted):
+        proven.require(sign_off)
+
+
+def test_an_inserted_sign_off_starts_nothing(signed: SignOff, cast: Cast) -> None:
+    row = SignOff.objects.filter(pk=signed.pk).values().get()
+    SignOff.objects.filter(pk=signed.pk).update(state="SUPERSEDED")
+    made = SignOff.objects.create(**{**row, "id": 900, "barred": {}})
+    refused(made, cast, "no entries tell that it was opened")
+
+
+def test_a_removed_sign_off_is_named(cast: Cast) -> None:
+    sign_off = opened(cast["rita"])
+    forger.remove(sign_off)
+    assert list(proven.all_problems()) == [f"sign-off {sign_off.pk}: #1 tells that it was opened, but it is not there"]
+
+
+def test_a_passkeys_signature_is_verified_again(cast: Cast) -> None:
+    sign_off = opened(cast["rita"])
+    decision = by_passkey(sign_off, cast["ann"], key_of(cast["ann"]))
+    assert list(proven.all_problems()) == []
+    forger.edit(Signature.objects.get(decision=decision), signature="MEQCIA")
+    refused(sign_off, cast, f"decision {decision.pk} by {decision.printed_name}: ")
+
+
+def test_lines_that_a_form_ends_otherwise_than_they_were_signed_are_borne_out(cast: Cast) -> None:
+    sign_off, key = opened(cast["rita"]), key_of(cast["ann"])
+    decision = by_passkey(sign_off, cast["ann"], key, "one\ntwo", reason="one\r\ntwo\r\n")
+    assert decision.reason == "one\ntwo" and list(proven.all_problems()) == []
+
+
+def test_also_where_an_older_version_kept_them_as_the_form_sent_them(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("approvals.ledger.words", str.strip)
+    sign_off, key = opened(cast["rita"]), key_of(cast["ann"])
+    decision = by_passkey(sign_off, cast["ann"], key, "one\ntwo", reason="one\r\ntwo")
+    assert decision.reason == "one\r\ntwo" and list(proven.all_problems()) == []
+
+
+def test_a_removed_assertion_is_named(cast: Cast) -> None:
+    sign_off = opened(cast["rita"])
+    decision = by_passkey(sign_off, cast["ann"], key_of(cast["ann"]))
+    forger.remove(Signature.objects.get(decision=decision))
+    refused(sign_off, cast, "assertion_sha256 is ")
+
+
+def test_a_passkey_that_no_entry_tells_of_signs_nothing(cast: Cast) -> None:
+    key = SoftPasskey()
+    key.register(cast["ann"])
+    sign_off = opened(cast["rita"])
+    by_passkey(sign_off, cast["ann"], key)
+    refused(sign_off, cast, "no entry before it tells that this key is a passkey of user")
+
+
+def test_an_entry_that_was_edited_alone_bears_nothing_out(signed: SignOff, cast: Cast) -> None:
+    forger.edit(AuditEntry.objects.get(seq=2), why="LGTM")
+    refused(signed, cast, "#2: why shows 'LGTM'")
+
+
+def test_an_entry_that_the_chain_does_not_go_on_from_bears_nothing_out(signed: SignOff, cast: Cast) -> None:
+    AuditHead.objects.update(hash="0" * 64)
+    with pytest.raises(Refused, match="#4: the chain does not go on from it"):
+        ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
+
+
+def test_two_entries_of_one_decision_bear_nothing_out() -> None:
+    told = [{"seq": seq, "data": {"decision": 7}} for seq in (3, 9)]
+    assert next(proven.compared([], told, [])) == "decision 7: #3 tells of it, but it is not there"
+    assert "decision 7: both #3 and #9 tell of it" in list(proven.compared([], told, []))
+
+
+@pytest.fixture
+def older(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the product write entries as it did before they told the digests of rows."""
+    with monkeypatch.context() as patched:
+        patched.setattr("approvals.bound.facts", lambda decision: {})
+        patched.setattr("approvals.bound.opening", lambda sign_off: {})
+        yield
+
+
+@pytest.mark.usefixtures("older")
+def test_decisions_of_an_older_version_count_as_before(cast: Cast) -> None:
+    sign_off = opened(cast["rita"])
+    for name, duty in SEATS:
+        decide(sign_off, cast[name], duty)
+    assert ledger.use(sign_off, by=actor(cast["olaf"]), now=NOW).state == "USED"
+
+
+@pytest.mark.parametrize("kind", ["REVOKE", "REJECT"])
+@pytest.mark.usefixtures("older")
+def test_also_an_older_decision_is_what_its_entry_says(cast: Cast, kind: str) -> None:
+    sign_off = opened(cast["rita"])
+    decision = decide(sign_off, cast["ann"], "approver")
+    forger.edit(decision, kind=kind)
+    refused(sign_off, cast, f"kind is '{kind}', but #")
+
+
+def test_a_sign_off_that_was_opened_twice_is_not_borne_out(signed: SignOff) -> None:
+    told = {"seq": 1, "data": {"digest": signed.digest}}
+    assert list(proven.opened_problems(signed, [told, told])) == ["2 entries tell that it was opened"]

@@ -1,0 +1,176 @@
+"""Checkpoints: when a head is signed, by which key, and what a pulse with a wrong key does."""
+
+import json
+import logging
+import stat
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from monitoring import audit, audit_verify, checkpoints, signing
+from monitoring.models import Checkpoint
+from monitoring.signing import SigningError
+
+from .effects import NOW, later
+from .signed import house, notary, signed, write
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_files(settings, tmp_path):
+    house(settings, tmp_path)
+
+
+def test_the_key_is_made_at_the_first_start_for_its_owner_alone():
+    notary().look(NOW)
+    assert stat.S_IMODE(checkpoints.key_file().stat().st_mode) == 0o400
+
+
+def test_a_notary_that_starts_signs_what_is_there():
+    write(3)
+    notary().look(NOW)
+    assert signed() == [3]
+
+
+def test_the_checkpoint_tells_number_and_hash_of_the_head():
+    entry = write(2)
+    notary().look(NOW)
+    told = json.loads(Checkpoint.objects.get().body)
+    assert (told["seq"], told["hash"], told["at"]) == (2, entry.hash, audit.stamp(NOW))
+
+
+def test_a_few_entries_wait_for_a_minute_at_most():
+    clerk = notary()
+    write(3)
+    clerk.look(NOW)
+    write(1)
+    clerk.look(later(59))
+    assert signed() == [3]
+    clerk.look(later(60))
+    assert signed() == [3, 4]
+
+
+def test_a_hundred_entries_are_signed_at_once():
+    clerk = notary()
+    write(1)
+    clerk.look(NOW)
+    write(100)
+    clerk.look(later(1))
+    assert signed() == [1, 101]
+
+
+def test_a_decision_is_signed_at_once():
+    clerk = notary()
+    write(1)
+    clerk.look(NOW)
+    write(1, action="decided.approve")
+    clerk.look(later(0.5))
+    assert signed() == [1, 2]
+
+
+def test_while_nothing_happens_one_question_is_asked(django_assert_num_queries):
+    clerk = notary()
+    write(1)
+    clerk.look(NOW)
+    with django_assert_num_queries(1):
+        clerk.look(later(100))
+
+
+def test_what_another_pulse_signed_is_not_signed_again():
+    clerk, other = notary(), notary()
+    write(1)
+    clerk.look(NOW)
+    write(1, action="decided.approve")
+    other.look(NOW)
+    clerk.look(NOW)
+    assert signed() == [1, 2]
+
+
+def test_a_checkpoint_cannot_be_changed():
+    write(1)
+    notary().look(NOW)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        connection.cursor().execute("UPDATE monitoring_checkpoint SET hash = 'x'")
+
+
+def test_a_key_that_others_can_read_signs_nothing(caplog):
+    write(1)
+    clerk = notary()
+    clerk.look(NOW)
+    checkpoints.key_file().chmod(0o440)
+    write(1, action="decided.approve")
+    with caplog.at_level(logging.ERROR):
+        restarted = notary()
+        restarted.look(NOW)
+        restarted.look(NOW)
+    assert signed() == [1] and caplog.text.count("open to other accounts") == 1
+
+
+def test_without_its_key_a_new_one_is_not_made_unasked(caplog):
+    write(1)
+    notary().look(NOW)
+    checkpoints.key_file().unlink()
+    write(1)
+    notary().look(NOW)
+    assert signed() == [1] and "there is no key at" in caplog.text
+
+
+def test_another_key_signs_nothing():
+    write(1)
+    notary().look(NOW)
+    other = signing.make(checkpoints.key_file().with_name("other.pem"))
+    write(1)
+    with pytest.raises(SigningError, match="are signed by the key"):
+        checkpoints.sign(other, now=NOW)
+
+
+def rotated():
+    """Sign, let a key follow, and sign again; return the two keys."""
+    write(1)
+    notary().look(NOW)
+    old = signing.load(checkpoints.key_file())
+    new = signing.make(checkpoints.next_file())
+    clerk = notary()
+    clerk.look(later(1))
+    write(1)
+    clerk.look(later(100))
+    return old, new
+
+
+def test_a_new_key_is_announced_by_an_entry_and_signed_by_the_old_one():
+    old, new = rotated()
+    _, over, after = Checkpoint.objects.order_by("seq")
+    assert (over.key, json.loads(over.body)["next"], after.key) == (old.key, new.public_key, new.key)
+
+
+def test_after_a_rotation_the_chain_holds():
+    rotated()
+    assert audit_verify.verify_database().problems == []
+
+
+def test_after_a_rotation_the_old_private_key_is_gone():
+    _, new = rotated()
+    assert signing.load(checkpoints.key_file()).key == new.key and not checkpoints.next_file().exists()
+
+
+def test_a_rotation_that_was_cut_off_after_its_commit_is_finished():
+    write(1)
+    notary().look(NOW)
+    old, new = signing.load(checkpoints.key_file()), signing.make(checkpoints.next_file())
+    checkpoints.rotate(old, new, now=NOW)
+    write(1)
+    notary().look(later(1))
+    assert checkpoints.in_force() == signing.load(checkpoints.key_file()).key == new.key
+
+
+def test_entries_that_nobody_signs_are_told_after_three_minutes():
+    write(1)
+    assert checkpoints.unsigned(now=later(179)) == ""
+    assert checkpoints.unsigned(now=later(180)).startswith("#1 has waited")
+
+
+def test_what_was_just_signed_is_not_told():
+    write(1)
+    notary().look(NOW)
+    assert checkpoints.unsigned(now=later(3600)) == ""

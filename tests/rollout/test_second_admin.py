@@ -1,0 +1,124 @@
+"""A configuration that waits: asked by the standard of a change of a person."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from approvals import stepup
+from approvals.ledger import Refused
+from monitoring.models import AuditEntry
+from rollout import loading, second_admin
+from rollout.models import Component, Configuration
+from tests import factories
+from tests.base import Client
+from tests.factories import NOW, TOML, actor, asker
+
+pytestmark = pytest.mark.django_db
+WEIGHTY = TOML.replace('"show"', '"refuse"')
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, cast: dict[str, User]) -> Configuration:
+    """Return a configuration that ada loaded and that waits."""
+    factories.load(factories.write_component(tmp_path / "dhash"))
+    return load(tmp_path, cast["ada"], WEIGHTY)
+
+
+def load(folder: Path, user: User, text: str) -> Configuration:
+    path = factories.write_component(folder / "dhash", text=text)
+    return loading.load(path, by=actor(user, "shell"), now=NOW).configuration
+
+
+def state(row: Configuration) -> str:
+    return Configuration.objects.get(pk=row.pk).state
+
+
+def test_it_waits_for_a_day(waiting: Configuration, cast: dict[str, User]) -> None:
+    with pytest.raises(Refused, match="expired"):
+        second_admin.confirm(waiting, asker=asker(cast["ari"], NOW + DAY))
+    second_admin.confirm(waiting, asker=asker(cast["ari"], NOW + DAY - timedelta(seconds=1)))
+    assert state(waiting) == "LIVE"
+
+
+def test_what_waited_too_long_is_closed_once(waiting: Configuration) -> None:
+    assert [second_admin.expire_due(NOW + DAY - timedelta(seconds=1)), second_admin.expire_due(NOW + DAY)] == [0, 1]
+    assert second_admin.expire_due(NOW + DAY) == 0
+    assert state(waiting) == "EXPIRED" and AuditEntry.objects.filter(action="configuration.expired").count() == 1
+
+
+def test_it_takes_a_recent_proof(waiting: Configuration, cast: dict[str, User]) -> None:
+    old = asker(cast["ari"], authenticated_at=NOW - timedelta(minutes=6))
+    with pytest.raises(Refused, match="Enter your password again"):
+        second_admin.confirm(waiting, asker=old)
+
+
+@pytest.mark.parametrize("via", ["api", "system"])
+def test_no_token_confirms(waiting: Configuration, cast: dict[str, User], via: str) -> None:
+    with pytest.raises(Refused, match="A token cannot decide"):
+        second_admin.confirm(waiting, asker=asker(cast["ari"], by=actor(cast["ari"], via)))
+
+
+def test_a_difference_to_what_is_not_in_force_any_more_is_not_confirmed(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path
+) -> None:
+    load(tmp_path, cast["ada"], TOML.replace('stop = ["true"]', 'stop = ["false"]'))
+    with pytest.raises(Refused, match="came into force meanwhile"):
+        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+    assert 'stop = ["false"]' in Component.objects.get().live.text
+
+
+def test_what_somebody_loaded_who_is_no_admin_any_more_is_not_confirmed(
+    waiting: Configuration, cast: dict[str, User]
+) -> None:
+    cast["ada"].groups.clear()
+    with pytest.raises(Refused, match="not an admin any more"):
+        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+
+
+def test_only_the_loader_withdraws(waiting: Configuration, cast: dict[str, User]) -> None:
+    with pytest.raises(Refused, match="Only whoever loaded"):
+        second_admin.withdraw(waiting, asker=asker(cast["ari"]))
+    second_admin.withdraw(waiting, asker=asker(cast["ada"]))
+    with pytest.raises(Refused, match="does not wait"):
+        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+    assert state(waiting) == "WITHDRAWN"
+
+
+def test_a_refusal_needs_a_reason_and_keeps_it(waiting: Configuration, cast: dict[str, User]) -> None:
+    with pytest.raises(Refused, match="Say why"):
+        second_admin.refuse(waiting, why=" ", asker=asker(cast["ari"]))
+    second_admin.refuse(waiting, why="too early", asker=asker(cast["ari"]))
+    assert AuditEntry.objects.get(action="configuration.refused").why == "too early"
+
+
+def test_the_page_offers_each_what_he_may_do(client: Client, waiting: Configuration, cast: dict[str, User]) -> None:
+    offered = {}
+    for name in ("ada", "ari", "aud"):
+        client.force_login(cast[name])
+        page = client.get(reverse("component", args=["dhash"])).content.decode()
+        offered[name] = [value for value in ("confirm", "refuse", "withdraw") if f'value="{value}"' in page]
+    assert offered == {"ada": ["withdraw"], "ari": ["confirm", "refuse"], "aud": []}
+
+
+def test_the_page_asks_who_it_is_before_it_decides(
+    client: Client, waiting: Configuration, cast: dict[str, User]
+) -> None:
+    client.force_login(cast["ari"])
+    session = client.session
+    session[stepup.KEY] = "2020-01-01T00:00:00+00:00"
+    session.save()
+    sent = client.post(reverse("configuration_confirm", args=[waiting.pk]), {"answer": "confirm"})
+    assert sent.url.startswith(reverse("confirm")) and state(waiting) == "PENDING"
+
+
+@pytest.mark.parametrize("answer", ["", "yes"])
+def test_what_is_no_answer_does_nothing(
+    client: Client, waiting: Configuration, cast: dict[str, User], answer: str
+) -> None:
+    client.force_login(cast["ari"])
+    assert client.post(reverse("configuration_confirm", args=[waiting.pk]), {"answer": answer}).status_code == 409
+    assert state(waiting) == "PENDING"
