@@ -20,6 +20,8 @@ from .rules import CLOCK_SKEW
 
 KEY = "authenticated_at"
 METHOD = "authenticated_by"
+# So long before the proof is too old a form asks for it again: what is sent then is not too late when it is weighed.
+SPARE = timedelta(seconds=30)
 WRONG_TRIES = 5
 # Of one address, over all names: who tries one password on every account never gets to five at one of them.
 WRONG_TRIES_OF_ADDRESS = 50

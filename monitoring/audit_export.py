@@ -5,7 +5,9 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC
+from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
@@ -16,6 +18,7 @@ from .verify import SHOWN, Row
 
 OTHERS = (*list(SHOWN)[1:], "actor_name", "person")
 COLUMNS = ("at", *OTHERS)
+Read = tuple[Any, ...]  # at, seq, body, prev, hash, and the OTHERS
 CHUNK = 5000
 # full-width ones too: a spreadsheet in Japanese takes them for the others
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -25,14 +28,35 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+def read(entries: QuerySet[AuditEntry] | None = None) -> Iterator[Read]:
+    """Yield all entries (or the given ones), oldest first, as the driver reads them.
+
+    No objects, no converters, and the moments as text where the database keeps a text: over a million entries each of
+    these costs seconds.
+    """
+    chosen = AuditEntry.objects.all() if entries is None else entries
+    at, stamp = (Cast("at", TextField()), _stamp) if connection.vendor == "sqlite" else (F("at"), audit.stamp)
+    asked = chosen.order_by("seq").annotate(told_at=at).values_list("told_at", "seq", "body", "prev", "hash", *OTHERS)
+    try:
+        sql, params = asked.query.sql_with_params()
+    except EmptyResultSet:  # Django knows without asking that there is none
+        return
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(sql, params)
+        while found := cursor.fetchmany(CHUNK):
+            for told_at, *rest in found:
+                yield stamp(told_at), *rest
+
+
 def rows(entries: QuerySet[AuditEntry] | None = None) -> Iterator[Row]:
     """Yield all entries (or the given ones), oldest first, as the verifier reads them."""
-    chosen = AuditEntry.objects.all() if entries is None else entries
-    # as text where the database keeps a text: a million moments cost seconds to read and to write again
-    at, stamp = (Cast("at", TextField()), _stamp) if connection.vendor == "sqlite" else (F("at"), audit.stamp)
-    read = chosen.order_by("seq").annotate(told_at=at).values_list("told_at", "seq", "body", "prev", "hash", *OTHERS)
-    for told_at, seq, body, prev, digest, *values in read.iterator(chunk_size=CHUNK):
-        yield seq, body, prev, digest, dict(zip(COLUMNS, (stamp(told_at), *values), strict=True))
+    return map(row_of, read(entries))
+
+
+def row_of(one: Read) -> Row:
+    """Return an entry as the verifier reads it, from what was read."""
+    at, seq, body, prev, digest, *values = one
+    return seq, body, prev, digest, dict(zip(COLUMNS, (at, *values), strict=True))
 
 
 def _stamp(text: str) -> str:

@@ -112,7 +112,7 @@ def _further(held: Held, digest: str, now: datetime, most: int) -> Held:
     upto = min(held.newest, held.seq + most)
     entries = AuditEntry.objects.filter(seq__gt=held.seq, seq__lte=upto)
     after = held.seq, held.hash
-    found = verify.verify_entries(audit_export.rows(entries), after=after, examine=sound.problems_of)
+    found = sound.verify(audit_export.read(entries), after=after)
     reached = held.seq + found.count
     problems = (*held.problems, *found.problems)
     if not problems and reached == held.newest and found.head != digest:

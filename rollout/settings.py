@@ -127,6 +127,7 @@ DATABASES["default"]["CONN_MAX_AGE"] = 600
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # FULL, because NORMAL lost acknowledged commits in 3 of 15 power cuts; IMMEDIATE, because a deferred
     # transaction that turns into a writer fails with "database is locked" (LIBRARIES.md, RELIABILITY.md).
+    DATABASES["default"]["ENGINE"] = "rollout.fair_sqlite3"
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",

@@ -144,8 +144,8 @@ class Page:
 
     @cached_property
     def stale(self) -> bool:
-        """Say whether a decision needs the password again."""
-        return not stepup.is_recent(self.request, now=self.now)
+        """Say whether a decision needs the password again, now or in a moment."""
+        return not stepup.is_recent(self.request, now=self.now + stepup.SPARE)
 
     @property
     def must_sign(self) -> bool:

@@ -13,13 +13,19 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from monitoring import canonical, checkpoints, signing, sound, verify
+from monitoring import audit_export, canonical, checkpoints, signing, sound, verify
 from monitoring.signing import Signer
 
 from .effects import NOW
 
 MINE = Signer(Ed25519PrivateKey.from_private_bytes(b"attacker".ljust(32)))
 COLUMNS = sorted(set(verify.SHOWN) - {"at", "actor_id"})
+
+
+def as_read(row: list[Any]) -> audit_export.Read:
+    """Return a row of the verifier as the driver would have read it."""
+    columns = row[4]
+    return columns["at"], *row[:4], *(columns[name] for name in audit_export.OTHERS)
 
 
 @dataclass
@@ -40,8 +46,7 @@ class History:
         """Return what the verifier finds, given one checkpoint that left the house."""
         signed = list(dict.fromkeys([*self.signed, outside]))
         named = [verify.number_of(text) for text, _ in signed]
-        rows: list[Any] = [tuple(row) for row in self.rows]
-        result = verify.verify_entries(rows, named=named, examine=sound.problems_of)
+        result = sound.verify(map(as_read, self.rows), named=named)
         verify.verify_checkpoints(signed, result, check=signing.check)
         return result.problems
 

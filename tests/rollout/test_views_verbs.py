@@ -57,6 +57,15 @@ def test_a_stale_proof_takes_the_password_in_the_same_form(target: Target, cast:
     assert Decision.objects.count() == 1
 
 
+def test_a_proof_that_ends_in_a_moment_is_asked_for_again_before_it_is_too_late(
+    target: Target, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = factories.make_waiting(target, cast["rita"])
+    client = browser(cast["ann"])
+    views_world.stop_clock(monkeypatch, factories.later(290))
+    assert 'name="password"' in client.get(waiting.get_absolute_url()).content.decode()
+
+
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_a_wrong_password_decides_nothing_and_keeps_what_was_typed(target: Target, cast: Cast, password: str) -> None:
     waiting = factories.make_waiting(target, cast["rita"])
