@@ -78,8 +78,7 @@ def turn() -> Iterator[None]:
     The turn comes before every other row. Two that took a row and the turn in different orders would wait for each
     other, and PostgreSQL ends one of them.
     """
-    with transaction.atomic():
-        audit_rows.take_head()
+    with transaction.atomic(), audit_rows.turn():
         yield
 
 
@@ -101,28 +100,20 @@ def append(
     """
     if not connection.in_atomic_block:
         raise RuntimeError("audit.append needs the transaction of the change it tells of: call it in audit.turn()")
-    head = audit_rows.take_head()
-    seq, prev = head.seq + 1, head.hash
-    person = _person(by)
+    person, data = _person(by), dict(data or {})
     fields = {"action": action, "why": why, "old": old, "new": new}
-    sealed = _sealed(dict(data or {}), json.loads(person)["salt"])
-    told = {"actor": _actor(by, person), "subject": _subject(subject), "data": sealed, **fields}
-    body = canonical.dumps({"version": VERSION, "seq": seq, "at": stamp(now), "prev": prev, **told})
-    entry = audit_rows.insert(
-        seq=seq,
-        at=now,
-        actor_id=by.id,
-        actor_name=by.name[:NAME_MAX],
-        person=person,
-        via=by.via,
-        body=body,
-        prev=prev,
-        hash=hashlib.sha256(body.encode("utf-8")).hexdigest(),
-        **fields,
-        **subject.columns(),
-    )
-    audit_rows.set_head(_after(head, entry.hash, now))
-    return entry
+    sealed = _sealed(data, json.loads(person)["salt"])
+    told = {"actor": _actor(by, person), "subject": _subject(subject), "data": sealed, "at": stamp(now), **fields}
+    known = {"at": now, "actor_id": by.id, "actor_name": by.name[:NAME_MAX], "person": person, "via": by.via, **fields}
+    for _ in ("remembered", "read again"):
+        head = audit_rows.head()
+        body = canonical.dumps({"version": VERSION, "seq": head.seq + 1, "prev": head.hash, **told})
+        digest = hashlib.sha256(body.encode("utf-8")).hexdigest()
+        chained = {"seq": head.seq + 1, "prev": head.hash, "hash": digest, "body": body}
+        entry = AuditEntry(**known, **chained, **subject.columns())
+        if audit_rows.put(entry, head, _after(head, digest, now)):
+            return entry
+    raise RuntimeError("the head of the audit changed in the hands of who had taken it: nothing was appended")
 
 
 def head() -> tuple[int, str]:

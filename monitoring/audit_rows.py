@@ -1,11 +1,13 @@
-"""The three statements of an append, written out: all others wait while they run, and building them anew cost the most.
+"""The statements of an append, written out: all others wait while they run, and building them anew cost the most.
 
 Everything else of these tables goes through Django's models.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from threading import local
 from typing import Any
 
 from django.db import connection
@@ -14,7 +16,13 @@ from .models import AuditEntry, AuditHead
 
 HEAD_ID = 1
 HEAD, ENTRY = AuditHead._meta.db_table, AuditEntry._meta.db_table
-FIELDS = tuple(field for field in AuditEntry._meta.local_concrete_fields if not field.primary_key)
+FIELDS = tuple(str(field.column) for field in AuditEntry._meta.local_concrete_fields if not field.primary_key)
+SET_HEAD = (
+    f'UPDATE "{HEAD}" SET "seq" = %s, "hash" = %s, "newest_at" = %s, "set_back_us" = %s '  # noqa: S608  our own names
+    f'WHERE "id" = {HEAD_ID} AND "seq" = %s AND "hash" = %s'
+)
+COLUMNS, MARKS = ", ".join(f'"{name}"' for name in FIELDS), ", ".join(["%s"] * len(FIELDS))
+INSERT = f'INSERT INTO "{ENTRY}" ({COLUMNS}) SELECT {MARKS}'
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,33 @@ class Head:
     hash: str
     newest_at: datetime | None
     set_back_us: int
+
+
+class _Turn(local):
+    """The head as this thread's turn left it; None outside of one, or when it has to be read again."""
+
+    head: Head | None = None
+
+
+_turn = _Turn()
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Take the head, and remember it while this lasts: nobody else can change it meanwhile."""
+    if _turn.head is not None:
+        yield  # within another one of ours
+        return
+    _turn.head = take_head()
+    try:
+        yield
+    finally:
+        _turn.head = None
+
+
+def head() -> Head:
+    """Return the head, taken for this transaction."""
+    return _turn.head or take_head()
 
 
 def take_head() -> Head:
@@ -46,29 +81,25 @@ def take_head() -> Head:
     return Head(seq, digest, newest_at, set_back_us)
 
 
-def insert(**values: Any) -> AuditEntry:
-    """Insert an entry and return it."""
-    entry = AuditEntry(**values)
+def put(entry: AuditEntry, taken: Head, following: Head) -> bool:
+    """Append an entry to the head that was taken, which then is the `following`; return whether it was done.
+
+    It is not when the head was remembered of a savepoint that was rolled back since; then it is forgotten.
+    """
+    head = [following.seq, following.hash, _stored(following.newest_at), following.set_back_us, taken.seq, taken.hash]
+    row = [_stored(entry.at) if name == "at" else getattr(entry, name) for name in FIELDS]
     with connection.cursor() as cursor:
-        done = cursor.execute(
-            _insert(), [field.get_db_prep_save(values.get(field.name), connection) for field in FIELDS]
-        )
-        entry.pk = done.fetchone()[0] if connection.vendor == "postgresql" else cursor.lastrowid
-    entry._state.adding, entry._state.db = False, connection.alias
-    return entry
+        if connection.vendor == "postgresql":  # in one statement: on a network each is a way there and back
+            cursor.execute(f'WITH head AS ({SET_HEAD} RETURNING 1) {INSERT} FROM head RETURNING "id"', [*head, *row])
+            entry.pk = (cursor.fetchone() or [None])[0]
+        elif cursor.execute(SET_HEAD, head).rowcount == 1:
+            entry.pk = cursor.execute(INSERT, row).lastrowid
+    done = entry.pk is not None
+    if _turn.head is not None:
+        _turn.head = following if done else None
+    entry._state.adding, entry._state.db = not done, connection.alias
+    return done
 
 
-def set_head(head: Head) -> None:
-    """Write the head as it is after an append."""
-    sql = f'UPDATE "{HEAD}" SET "seq" = %s, "hash" = %s, "newest_at" = %s, "set_back_us" = %s WHERE "id" = {HEAD_ID}'  # noqa: S608
-    newest_at = connection.ops.adapt_datetimefield_value(head.newest_at)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [head.seq, head.hash, newest_at, head.set_back_us])
-
-
-@cache
-def _insert() -> str:
-    columns = ", ".join(f'"{field.column}"' for field in FIELDS)
-    marks = ", ".join(["%s"] * len(FIELDS))
-    returning = ' RETURNING "id"' if connection.vendor == "postgresql" else ""
-    return f'INSERT INTO "{ENTRY}" ({columns}) VALUES ({marks}){returning}'  # noqa: S608  names of our own models
+def _stored(moment: datetime | None) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)

@@ -39,6 +39,7 @@ STOPPED_S = 600
 
 def advance(run_id: int) -> None:
     """Take a run of this host as far as it goes now; losing a race to another caller is no error."""
+    # the rest of its places is read in the turn in which it begins, as they stand then
     run = Run.objects.select_related("target__component", "target__environment", "rollout__release").get(pk=run_id)
     now = timezone.now()
     if run.host_id != settings.GR_HOST_ID:
@@ -57,7 +58,7 @@ def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
     if running is not None and not _settle(run, running, now):
         return
-    run.refresh_from_db()
+    run.refresh_from_db(from_queryset=Run.objects.with_places())
     if run.state != N.RUNNING:
         return
     if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
@@ -215,7 +216,7 @@ def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> bo
         if ballast.is_full(error):
             raise  # no fault of the step: it is recorded once there is room, first with the reserve's
         step.refresh_from_db()
-        run.refresh_from_db()
+        run.refresh_from_db(from_queryset=Run.objects.with_places())
         sentence = f"what it left cannot be kept: {type(error).__name__}: {error}"
         endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
         return False

@@ -17,6 +17,7 @@ from monitoring.routes import Route
 from rollout import nudge, states
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
+from rollout.swap import swap
 
 Moved = Rollout | Run | Step
 KINDS: dict[type[models.Model], str] = {Rollout: "rollout", Run: "run", Step: "step"}
@@ -75,18 +76,18 @@ def move(
     Raises ConflictError when the row is no longer as `obj` was read, ValueError when there is no such move.
     """
     kind, old = KINDS[type(obj)], obj.state
-    rows = type(obj)._default_manager.filter(pk=obj.pk, state=old, version=obj.version)
     # asked of the row, too: who read an old state has lost a race, whatever he wanted
-    if not states.allowed(kind, old, to) and rows.exists():
+    if not states.allowed(kind, old, to) and _row(obj).filter(state=old, version=obj.version).exists():
         raise ValueError(f"{kind} {obj.pk} cannot go from {old} to {to}")
+    subject = subject_of(obj)  # before the turn, in which all others wait
     with audit.turn():
-        if rows.update(state=to, version=F("version") + 1, **changes) != 1:
-            current = type(obj)._default_manager.values_list("state", flat=True).get(pk=obj.pk)
+        if not swap(obj, to, changes):
+            current = _row(obj).values_list("state", flat=True).get()
             raise ConflictError(f"{kind} {obj.pk} was {old} when you looked; it is {states.label(current)} now")
         audit.append(
             action=f"{kind}.{str(to).lower()}",
             by=by,
-            subject=subject_of(obj),
+            subject=subject,
             why=why,
             old=old,
             new=to,
@@ -101,6 +102,10 @@ def move(
         event = NOTICES.get((kind, to))
         if event:
             tell(obj, *event, why=why, by=by, now=now, key=f"{kind}-{obj.pk}-{obj.version}")
+
+
+def _row(obj: Moved) -> models.QuerySet[Any]:
+    return type(obj)._default_manager.filter(pk=obj.pk)
 
 
 def hold(run: Run) -> None:

@@ -39,7 +39,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 last = time.monotonic() > deadline
                 time.sleep(random.uniform(*AGAIN_S))  # noqa: S311 - no secret
                 try:
-                    self.connection.execute(f"BEGIN {self.transaction_mode or ''}")
+                    self.connection.execute(f"BEGIN {self.transaction_mode or ''}")  # type: ignore[attr-defined]
                 except sqlite3.OperationalError as error:
                     if last or not _is_busy(error):
                         raise

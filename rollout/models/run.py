@@ -13,6 +13,21 @@ RUN_STATES = [(state.value, states.label(state)) for state in states.RunState]
 STEP_STATES = [(state.value, states.label(state)) for state in states.StepState]
 
 
+class RunQuerySet(models.QuerySet["Run"]):
+    """Sets of runs that several rooms ask for."""
+
+    def with_places(self) -> "RunQuerySet":
+        """Fetch what every move of a run tells and asks, in one query."""
+        return self.select_related(
+            "target__component",
+            "target__environment",
+            "rollout__release__component",
+            "rollout__target__component",
+            "rollout__target__environment",
+            "rollout__sign_off",
+        )
+
+
 class Run(models.Model):
     """One execution of a plan on a target."""
 
@@ -57,6 +72,8 @@ class Run(models.Model):
     # the after-the-fact review of a rollback by another person
     reviewed_by = models.CharField(max_length=150, blank=True)
     reviewed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

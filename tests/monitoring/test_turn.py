@@ -1,12 +1,15 @@
 """The turn comes before every other row; the fixture `turns` looks at that in every test, and here is looked at."""
 
+import contextlib
+
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from monitoring import audit
+from monitoring import audit, audit_verify
 from tests.monitoring.test_audit import append
-from tests.turns import Turns
+from tests.turns import TURN, Turns
 
 pytestmark = pytest.mark.django_db
 
@@ -40,3 +43,28 @@ def test_a_turn_is_of_its_own_transaction():
             touch()
             watched._look('SELECT "set_back_us" FROM "monitoring_audithead"')
     assert watched.faults == ["auth_group"]
+
+
+def test_a_turn_reads_the_head_once_however_much_is_appended():
+    with CaptureQueriesContext(connection) as asked, audit.turn():
+        append()
+        with audit.turn():
+            append()
+    assert sum(TURN in one["sql"] for one in asked) == 1
+
+
+def test_what_was_rolled_back_within_a_turn_is_not_remembered():
+    with audit.turn():
+        append()
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+            append()
+            _ = 1 / 0
+        assert append().seq == 2
+    assert append().seq == 3 and audit_verify.verify_database().ok
+
+
+def test_a_turn_that_failed_is_not_remembered_by_the_next():
+    with contextlib.suppress(ZeroDivisionError), audit.turn():
+        append()
+        _ = 1 / 0
+    assert append().seq == 1

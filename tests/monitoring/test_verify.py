@@ -35,6 +35,10 @@ def test_an_honest_chain_holds(rows):
     assert (result.problems, result.count, result.head) == ([], 4, rows[-1][3])
 
 
+def test_entries_that_hold_are_seen_to_hold_at_first_sight(rows):
+    assert all(sound.is_plain(*as_read(row)) for row in rows)
+
+
 def test_an_empty_chain_holds():
     assert verify.verify_entries([]).ok
 
