@@ -46,6 +46,7 @@ def test_a_turn_is_of_its_own_transaction():
 
 
 def test_a_turn_reads_the_head_once_however_much_is_appended():
+    append()  # which makes the head's row
     with CaptureQueriesContext(connection) as asked, audit.turn():
         append()
         with audit.turn():
