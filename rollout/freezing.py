@@ -9,6 +9,7 @@ from approvals import addresses, ledger, people
 from monitoring import audit, canonical, gates
 from monitoring.audit import SYSTEM, Actor
 from rollout import checklist, commits, evidence, plan, transitions
+from rollout.component import Environment
 from rollout.config_reader import ComponentError
 from rollout.models import Rollout, Step
 from rollout.states import RolloutState as R
@@ -16,9 +17,10 @@ from rollout.states import RolloutState as R
 
 def manifest_of(rollout: Rollout) -> dict[str, object]:
     """Return the manifest as it would be frozen now."""
-    target, version = rollout.target.spec, rollout.release.version
+    declared, version = rollout.target.declared, rollout.release.version
+    target = declared.target
     return plan.manifest(
-        _facts(rollout),
+        _facts(rollout, declared),
         deploy_steps=plan.deploy(target, version, plan.release_dir(rollout.pk, version)),
         rollback_steps=plan.rollback(target, rollout.target.live_version),
     )
@@ -125,22 +127,20 @@ def void(rollout: Rollout, *, why: str, by: Actor, now: datetime) -> None:
         )
 
 
-def profile_of(rollout: Rollout) -> gates.GateProfile:
+def profile_of(rollout: Rollout, declared: Environment) -> gates.GateProfile:
     """Return the gate profile that judges this rollout: the environment's, with the rollout's tuning."""
-    environment = rollout.target.declared
-    return gates.tune(environment.profile, rollout.tuning) if rollout.tuning else environment.profile
+    return gates.tune(declared.profile, rollout.tuning) if rollout.tuning else declared.profile
 
 
-def tuning_of(rollout: Rollout) -> list[gates.Difference]:
+def tuning_of(rollout: Rollout, declared: Environment | None = None) -> list[gates.Difference]:
     """Return how the rollout's gates differ from the environment's defaults."""
-    environment = rollout.target.declared
-    return gates.diff(environment.profile, profile_of(rollout))
+    declared = declared or rollout.target.declared
+    return gates.diff(declared.profile, profile_of(rollout, declared))
 
 
-def _facts(rollout: Rollout) -> plan.Facts:
+def _facts(rollout: Rollout, declared: Environment) -> plan.Facts:
     component, release = rollout.target.component, rollout.release
-    spec = component.spec
-    here = evidence.found(rollout)
+    in_force, here = component.live, evidence.found(rollout)
     archive = here.get("release_archive")
     return plan.Facts(
         component=component.name,
@@ -153,13 +153,13 @@ def _facts(rollout: Rollout) -> plan.Facts:
             "archive_size": archive.size if archive else 0,
         },
         previous_version=rollout.target.live_version,
-        target=rollout.target.spec,
-        gates=profile_of(rollout).to_dict(),
+        target=declared.target,
+        gates=profile_of(rollout, declared).to_dict(),
         tuning=[
             {"name": one.name, "before": one.before, "after": one.after, "looser": one.looser}
-            for one in tuning_of(rollout)
+            for one in tuning_of(rollout, declared)
         ],
-        policy=spec.policy.to_dict(),
+        policy=in_force.parsed().policy.to_dict(),
         evidence=[
             {"kind": one.kind, "name": one.name, "sha256": one.sha256, "size": one.size}
             for one in here.values()
@@ -168,7 +168,7 @@ def _facts(rollout: Rollout) -> plan.Facts:
         links=[{"kind": one.kind, "url": one.url} for one in here.values() if one.url],
         migrations=migrations_of(rollout),
         runbooks=dict(component.runbooks.filter(current=True).values_list("slug", "sha256")),
-        configuration=component.live.sha256,
+        configuration=in_force.sha256,
         reason=rollout.reason,
         # not how he signs: a requester who renames himself would void everybody's signatures
         requester={"id": rollout.requester_id, "user": rollout.requester.get_username()},
