@@ -1,12 +1,16 @@
 """Whether what a sign-off rests on is what the audit told when it happened: an edited database starts nothing.
 
 Every row of a decision is compared with its entry and every entry with its row, the sign-off with the entry that
-opened it and with its manifest, and what passkeys signed is verified again.
+opened it and with its manifest, its state with the newest entry that tells one, and what passkeys signed is verified
+again. Whoever is to start, is shown that the chain holds from the opening to its head, too.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,6 +25,7 @@ from .proof import Refused
 
 Json = dict[str, Any]
 OPENED = "sign_off.opened"
+DELEGATIONS = GIVEN, ENDED = "delegation.given", "delegation.ended"
 CHUNK = 200
 # what reading rows that anybody may have written can raise
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -28,7 +33,7 @@ BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 def require(sign_off: SignOff) -> None:
     """Raise Refused, with the first thing that is wrong, unless a sign-off is what the audit tells."""
-    if wrong := next(problems(sign_off), ""):
+    if wrong := next(chain(_broken(sign_off), problems(sign_off)), ""):
         raise Refused(f"The audit does not bear this sign-off out: {wrong}. The database was edited; nothing starts.")
 
 
@@ -39,10 +44,21 @@ def problems(sign_off: SignOff) -> Iterator[str]:
     entries, wrong = audit_told.told(_about(sign_off))
     entries = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
     signers = {str(one["user"]) for one in decisions if one["assertion"]}
-    passkeys, unsound = audit_told.told(_passkeys(signers))
+    passkeys, unsound = audit_told.told(_of_people(PASSKEYS, signers))
     yield from (*wrong, *unsound)
     yield from opened_problems(sign_off, [one for one in entries if one["action"] == OPENED])
     yield from compared(decisions, [one for one in entries if one["action"] in DECIDED], passkeys)
+    yield from state_problems(sign_off.state, entries)
+    absent = {str(one["on_behalf_of"]) for one in decisions if one["on_behalf_of"]}
+    given, edited = audit_told.told(_of_people(DELEGATIONS, absent))
+    yield from (*edited, *delegation_problems(decisions, given))
+
+
+def state_problems(state: str, entries: list[Json]) -> Iterator[str]:
+    """Yield how a sign-off does not stand as the newest entry about it says that tells a state; pure."""
+    last = next((one for one in reversed(entries) if one["new"]), None)
+    if last is not None and last["new"] != state:
+        yield f"it is {state}, but #{last['seq']} says {last['new']}"
 
 
 def all_problems() -> Iterator[str]:
@@ -92,16 +108,42 @@ def compared(decisions: Iterable[Json], entries: list[Json], passkeys: list[Json
         yield from (f"{by}: {problem}" for problem in found)
 
 
+def delegation_problems(decisions: Iterable[Json], entries: list[Json]) -> Iterator[str]:
+    """Yield which decisions on another's behalf nobody let anybody make at that moment; pure."""
+    for row in (one for one in decisions if one["on_behalf_of"]):
+        at = _moment(row["at"])
+        mine = [one for one in entries if one["subject"]["id"] == str(row["on_behalf_of"])]
+        ended = {one["data"]["delegation"] for one in mine if one["action"] == ENDED and _moment(one["at"]) <= at}
+        given = [one for one in mine if one["action"] == GIVEN and one["data"]["delegation"] not in ended]
+        if not any(
+            one["actor"]["id"] == row["on_behalf_of"]
+            and one["data"]["deputy"] == row["user"]
+            and _moment(one["data"]["starts_at"]) <= at < _moment(one["data"]["ends_at"])
+            for one in given
+        ):
+            yield f"decision {row['decision']} by {row['printed_name']}: no entry tells that it was delegated then"
+
+
+_moment = datetime.fromisoformat
 NAMES = {"digest": "digest", "barred": "list of who is barred", "sign_off_sha256": "policy, list, time or subject"}
+
+
+def _broken(sign_off: SignOff) -> Iterator[str]:
+    """Yield what is wrong with the chain since the sign-off was opened: what stands outside of it tells nothing."""
+    mine = re.compile(rf'"sign_off":{sign_off.pk}[,}}]')
+    rows = _about(sign_off).filter(action=OPENED).order_by("seq").values_list("seq", "body")
+    first = next((seq for seq, body in rows if mine.search(body)), None)
+    if first is not None:  # else nothing opened it, which `problems` says
+        yield from audit_told.broken_since(*audit_told.root_of(first))
 
 
 def _about(sign_off: SignOff) -> QuerySet[AuditEntry]:
     about = {"subject_kind": sign_off.subject_kind, "subject_id": sign_off.subject_id}
-    return AuditEntry.objects.filter(action__in=[OPENED, *DECIDED], **about)
+    return AuditEntry.objects.filter(action__startswith="sign_off.", **about)
 
 
-def _passkeys(users: Iterable[str]) -> QuerySet[AuditEntry]:
-    return AuditEntry.objects.filter(action__in=PASSKEYS, subject_kind="user", subject_id__in=users)
+def _of_people(actions: Iterable[str], users: Iterable[str]) -> QuerySet[AuditEntry]:
+    return AuditEntry.objects.filter(action__in=actions, subject_kind="user", subject_id__in=users)
 
 
 def _opened() -> Iterator[tuple[int, int]]:

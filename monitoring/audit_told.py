@@ -1,13 +1,13 @@
-"""What chosen entries of the audit tell, and whether they stand in the chain as they were written."""
+"""What chosen entries of the audit tell, whether they stand in the chain as they were written, and whether it holds."""
 
 import json
 from typing import Any
 
 from django.db.models import QuerySet
 
-from . import audit, audit_export
+from . import anchors, audit, audit_export, sound
 from .models import AuditEntry
-from .verify import problems_of
+from .verify import GENESIS, problems_of
 
 Json = dict[str, Any]
 
@@ -29,6 +29,34 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
         if not problems:
             found.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
     return found, wrong + _unlinked(ends)
+
+
+def broken_since(seq: int, digest: str) -> list[str]:
+    """Return what is wrong with the chain from the entry after that one, which has that hash, to the head.
+
+    Every column is compared with its body, so a filter over these columns leaves none of them out; nothing may stand
+    beyond the head, where no entry was ever appended; and nothing so young has lost its personal data.
+    """
+    found = sound.verify(audit_export.read(AuditEntry.objects.filter(seq__gt=seq)), after=(seq, digest))
+    last, head = audit.head()
+    if not found.problems and (found.last, found.head) != (last, head):
+        return [f"the head of the audit is #{last}, but its last entry is #{found.last}"]
+    return [*found.problems, *(f"#{one[0]}: its personal data is gone" for one in found.erased)]
+
+
+def root_of(seq: int) -> tuple[int, str]:
+    """Return number and hash of the entry from which a chain that is to hold an entry has to be looked at.
+
+    It is the newest one that the anchor file knows from before; where that knows a later one, whoever asks passes it on
+    the way to the head, and the one just before will do.
+    """
+    known = anchors.last()
+    if known is None or known.seq == 0:
+        return 0, GENESIS
+    if known.seq < seq:
+        return known.seq, known.hash
+    before = AuditEntry.objects.filter(seq=seq - 1).values_list("hash", flat=True).first()
+    return seq - 1, before or GENESIS
 
 
 def _unlinked(ends: dict[int, str]) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Q
 
-from . import anchors, audit, canonical, signing, storage
+from . import anchors, audit, audit_told, canonical, signing, storage
 from .audit import SYSTEM, Subject
 from .models import AuditEntry, Checkpoint
 from .signing import Signer, SigningError
-from .verify import KIND, key_id
+from .verify import GENESIS, KIND, key_id
 
 EVERY = 100  # entries
 AT_LATEST = timedelta(seconds=60)
@@ -93,13 +93,19 @@ def _require_anchored() -> None:
 
 
 def sign(signer: Signer, *, now: datetime) -> Checkpoint | None:
-    """Sign the head and return the checkpoint; None when it is signed already. Raises SigningError for a wrong key."""
+    """Sign the head and return the checkpoint; None when it is signed already.
+
+    Raises SigningError for a wrong key, and for a head to which the chain does not lead: whoever owns the database
+    must not get our signature under entries of his own.
+    """
     with audit.turn():
         seq, digest = audit.head()
         last = newest()
         if seq == 0 or (last is not None and last.seq >= seq):
             return None
         _require_in_force(signer, last)
+        if wrong := audit_told.broken_since(*((last.seq, last.hash) if last else (0, GENESIS))):
+            raise SigningError(f"The audit does not hold, and is not signed any further: {wrong[0]}.")
         return _checkpoint(signer, seq, digest, now)
 
 

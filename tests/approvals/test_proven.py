@@ -1,5 +1,6 @@
 """What was put into the database past the product starts nothing, and is named."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,12 +9,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from approvals import factors, ledger, proven, signatures
+from approvals import bound, delegation, factors, ledger, proven, signatures
 from approvals.ledger import Refused
-from approvals.models import Decision, Signature, SignOff
+from approvals.models import Decision, Delegation, Signature, SignOff
 from approvals.rules import Policy
 from monitoring import canonical
 from monitoring.models import AuditEntry, AuditHead
+from tests.base import make_user
 
 from . import forger
 from .soft_passkey import SITE, SoftPasskey
@@ -197,7 +199,7 @@ def test_an_entry_that_was_edited_alone_bears_nothing_out(signed: SignOff, cast:
 
 def test_an_entry_that_the_chain_does_not_go_on_from_bears_nothing_out(signed: SignOff, cast: Cast) -> None:
     AuditHead.objects.update(hash="0" * 64)
-    with pytest.raises(Refused, match="#4: the chain does not go on from it"):
+    with pytest.raises(Refused, match="the head of the audit is #4, but its last entry is #4"):
         ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
 
 
@@ -236,3 +238,111 @@ def test_also_an_older_decision_is_what_its_entry_says(cast: Cast, kind: str) ->
 def test_a_sign_off_that_was_opened_twice_is_not_borne_out(signed: SignOff) -> None:
     told = {"seq": 1, "data": {"digest": signed.digest}}
     assert list(proven.opened_problems(signed, [told, told])) == ["2 entries tell that it was opened"]
+
+
+def insert_beyond(like: AuditEntry, seq: int, prev: str, *, decision: Decision) -> str:
+    """Insert an entry past the product, like another one but of this decision, and return its hash."""
+    person = canonical.dumps({**json.loads(like.person), "name": "olaf", "printed": "Olaf"})
+    told = json.loads(like.body)
+    told["actor"] |= {"id": decision.user_id, "person": hashlib.sha256(person.encode()).hexdigest()}
+    told["data"] |= {"decision": decision.pk, "duty": decision.duty, **bound.facts(decision)}
+    body = canonical.dumps({**told, "seq": seq, "prev": prev})
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    values = AuditEntry.objects.filter(pk=like.pk).values().get()
+    chained = {"id": None, "seq": seq, "prev": prev, "hash": digest, "body": body}
+    named = {"person": person, "actor_name": "olaf", "actor_id": decision.user_id}
+    AuditEntry.objects.bulk_create([AuditEntry(**{**values, **chained, **named})])
+    return digest
+
+
+@pytest.mark.parametrize("move_head", [False, True])
+def test_entries_that_stand_outside_of_the_chain_bear_nothing_out(cast: Cast, move_head: bool) -> None:
+    sign_off = opened(cast["rita"])
+    for name, duty in SEATS[:2]:
+        decide(sign_off, cast[name], duty)
+    values = Decision.objects.filter(user=cast["abe"]).values().get()
+    olaf = {"id": 900, "seq": 900, "user_id": cast["olaf"].pk, "printed_name": "Olaf", "duty": "deploy-operator"}
+    forged = Decision.objects.create(**{**values, **olaf, "roles": ["deploy-operator"]})
+    like = AuditEntry.objects.filter(action="sign_off.approved").latest("seq")
+    first = insert_beyond(like, 5000, "f" * 64, decision=forged)
+    last = insert_beyond(like, 5001, first, decision=forged)
+    SignOff.objects.filter(pk=sign_off.pk).update(state="COMPLETE", version=901)
+    if move_head:
+        AuditHead.objects.update(seq=5001, hash=last)
+    with pytest.raises(Refused, match="The database was edited"):
+        ledger.use(sign_off, by=actor(cast["olaf"]), now=NOW)
+
+
+@pytest.mark.parametrize("column", [{"action": "x.y"}, {"subject_id": "999"}, {"subject_kind": "rolloux"}])
+def test_a_revocation_that_was_hidden_from_the_filter_starts_nothing(
+    signed: SignOff, cast: Cast, column: dict[str, str]
+) -> None:
+    decide(signed, cast["ann"], kind="REVOKE")
+    forger.remove(signed.decisions.get(kind="REVOKE"))
+    forger.edit(AuditEntry.objects.latest("seq"), **column)
+    SignOff.objects.filter(pk=signed.pk).update(state="COMPLETE")
+    with pytest.raises(Refused, match=f"#5: {next(iter(column))} shows"):
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+
+
+def test_names_that_were_emptied_under_a_sign_off_start_nothing(signed: SignOff, cast: Cast) -> None:
+    entry = AuditEntry.objects.filter(action="sign_off.approved").earliest("seq")
+    forger.edit(entry, person="", actor_name="")
+    with pytest.raises(Refused, match=f"#{entry.seq}: its personal data is gone"):
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+
+
+def close(signed: SignOff, cast: Cast, how: str) -> None:
+    if how == "USED":
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+    else:
+        ledger.supersede(signed, why="cancelled: do not deploy", by=actor(cast["rita"]), now=NOW)
+
+
+@pytest.mark.parametrize("how", ["USED", "SUPERSEDED"])
+def test_what_the_audit_closed_is_not_opened_again_by_its_row(signed: SignOff, cast: Cast, how: str) -> None:
+    close(signed, cast, how)
+    SignOff.objects.filter(pk=signed.pk).update(state="COMPLETE", closed_at=None, closed_why="")
+    refused(signed, cast, f"it is COMPLETE, but #5 says {how}")
+
+
+def test_a_closing_entry_of_an_earlier_sign_off_is_not_hidden_by_a_later_one(signed: SignOff, cast: Cast) -> None:
+    close(signed, cast, "SUPERSEDED")
+    forger.edit(AuditEntry.objects.latest("seq"), action="x.y")
+    later = opened(cast["rita"])
+    ledger.supersede(later, why="also", by=actor(cast["rita"]), now=NOW)
+    SignOff.objects.filter(pk=signed.pk).update(state="COMPLETE", closed_at=None, closed_why="")
+    with pytest.raises(Refused, match=r"#5: action shows 'x\.y'"):
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+
+
+def on_behalf(cast: Cast, *, given: bool) -> SignOff:
+    """Return a sign-off whose second approver stood in for Abe: as Abe let him, or as a row says that was inserted."""
+    eve, span = make_user("eve", "approver"), {"starts_at": NOW, "ends_at": NOW + timedelta(days=1)}
+    if given:
+        delegation.give(cast["abe"], eve, why="away", by=actor(cast["abe"]), now=NOW, **span)
+    else:
+        Delegation.objects.create(user=cast["abe"], deputy=eve, why="away", given_at=NOW, **span)
+    sign_off = opened(cast["rita"])
+    decide(sign_off, cast["ann"], "approver")
+    decide(sign_off, cast["olaf"], "deploy-operator")
+    decide(sign_off, eve, "approver", on_behalf_of=cast["abe"].pk)
+    return SignOff.objects.get(pk=sign_off.pk)
+
+
+def test_an_approval_on_anothers_behalf_that_he_gave_counts(cast: Cast) -> None:
+    assert ledger.use(on_behalf(cast, given=True), by=actor(cast["olaf"]), now=NOW).state == "USED"
+
+
+def test_an_inserted_delegation_makes_no_consent(cast: Cast) -> None:
+    refused(on_behalf(cast, given=False), cast, "by Eve: no entry tells that it was delegated then")
+
+
+def test_a_delegation_that_had_ended_makes_no_consent() -> None:
+    row = {"decision": 7, "user": 2, "on_behalf_of": 1, "printed_name": "Eve", "at": "2026-11-02T09:00:00+00:00"}
+    span = {"starts_at": "2026-11-01T09:00:00+00:00", "ends_at": "2026-11-09T09:00:00+00:00"}
+    about = {"actor": {"id": 1}, "subject": {"id": "1"}}
+    given = {**about, "action": "delegation.given", "data": {"delegation": 4, "deputy": 2, **span}}
+    ended = {**about, "action": "delegation.ended", "data": {"delegation": 4}, "at": "2026-11-02T08:59:00+00:00"}
+    assert list(proven.delegation_problems([row], [given])) == []
+    assert list(proven.delegation_problems([row], [given, ended])) != []

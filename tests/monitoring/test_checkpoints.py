@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from monitoring import audit, audit_verify, checkpoints, signing
-from monitoring.models import Checkpoint
+from monitoring.models import AuditHead, Checkpoint
 from monitoring.signing import SigningError
 
 from .effects import NOW, later
@@ -31,6 +31,15 @@ def test_a_notary_that_starts_signs_what_is_there():
     write(3)
     notary().look(NOW)
     assert signed() == [3]
+
+
+def test_a_head_to_which_the_chain_does_not_lead_is_not_signed():
+    write(2)
+    clerk = notary()
+    clerk.look(NOW)
+    AuditHead.objects.update(seq=9, hash="a" * 64)
+    clerk.look(later(60))
+    assert signed() == [2] and "is not signed any further" in clerk.said
 
 
 def test_the_checkpoint_tells_number_and_hash_of_the_head():
