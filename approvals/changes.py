@@ -149,7 +149,8 @@ def _put_in_force(change: Change, *, by: Actor, now: datetime) -> None:
         # no password opens it until the person has chosen one; the sessions that stand end with the old one
         sessions.end_all(change.user_id)
         get_user_model().objects.filter(pk=change.user_id).update(password=make_password(None))
-    if change.kind != Kind.RIGHTS or Rights.of_text(change.old).email != Rights.of_text(change.new).email:
+    old, new = Rights.of_text(change.old), Rights.of_text(change.new)
+    if change.kind != Kind.RIGHTS or old.email != new.email or (new.active and not old.active):
         # who holds the old address, or the lost things, may hold the identity as well; the new address links another
         identities.unlink_all(change.user, why=change.why, by=by, now=now)
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from monitoring import audit, canonical
 from monitoring.audit import Actor, Sealed
 
-from . import sessions
+from . import events, sessions
 from .actors import about
 from .groups import GROUPS
 from .models import Person
@@ -93,6 +93,8 @@ def put(user: Any, rights: Rights, *, why: str, by: Actor, now: datetime) -> Non
         sessions.end_all(user.pk)  # else they would go on when the account is opened again
     data = {"old": told(old), "new": told(rights)}
     audit.append(action="person.rights_changed", by=by, subject=about(user), why=why, data=data, now=now)
+    if not (old.active and rights.active):
+        events.account_turned.send(sender=None, user=user, why=why, by=by, now=now)
 
 
 def rights_of(user: Any) -> Rights:

@@ -1,5 +1,7 @@
 """The rollout package as a Django app: acts."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 from django.db.models.signals import post_migrate
@@ -13,7 +15,9 @@ class RolloutConfig(AppConfig):
     name = "rollout"
 
     def ready(self) -> None:
-        """Enter the system checks, and guard the tables that are history."""
+        """Enter the system checks, end tokens with their accounts, and guard the tables that are history."""
+        # by name, because it imports models and those are loaded after this module
+        import_module("rollout.tokens").connect()
         post_migrate.connect(guarded.install_guards, sender=self, dispatch_uid="rollout.guards")
         register(guarded.guards_stand, Tags.database)
         register(checks.sqlite_is_durable, Tags.database)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 
-from approvals import ledger
+from approvals import events, ledger
 from approvals.ledger import Refused
 from monitoring import audit
 from monitoring.audit import Actor, Subject
@@ -64,10 +64,23 @@ def revoke(token: Token, *, user: User, by: Actor, now: datetime) -> None:
     permits.in_person(by, user)
     require_revoker(user, token)
     with audit.turn():
-        if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) != 1:
+        if not _end(token, why="", by=by, now=now):
             raise Refused("This token was revoked already.")
-        audit.append(action="token.revoked", by=by, subject=subject_of(token), data={"prefix": token.prefix}, now=now)
     token.revoked_at = now
+
+
+def connect() -> None:
+    """End the tokens of accounts from now on, whoever closes or opens them."""
+    events.account_turned.connect(end_all, dispatch_uid="rollout.tokens")
+
+
+def end_all(*, user: User, why: str, by: Actor, now: datetime, **_: object) -> None:
+    """End an account's tokens for good, in the transaction that closes it or opens it again.
+
+    At the opening too: a token that was made while the account was being closed would wake up with it.
+    """
+    for token in Token.objects.select_related("component").filter(owner_id=user.pk, expires_at__gt=now).order_by("pk"):
+        _end(token, why=why, by=by, now=now)
 
 
 def find(text: str, *, now: datetime) -> Token | None:
@@ -101,6 +114,15 @@ def require_revoker(user: User, token: Token) -> None:
 def subject_of(token: Token) -> Subject:
     """Return how the audit names a token."""
     return Subject(kind="token", id=str(token.pk), label=f"token {token.prefix}…", component=token.component.name)
+
+
+def _end(token: Token, *, why: str, by: Actor, now: datetime) -> bool:
+    """End a token in the transaction of the caller, and audit it; False when it was ended already."""
+    ended = Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) == 1
+    if ended:
+        data = {"prefix": token.prefix}
+        audit.append(action="token.revoked", by=by, subject=subject_of(token), why=why, data=data, now=now)
+    return ended
 
 
 def _digest(text: str) -> str:

@@ -288,6 +288,17 @@ def test_an_identity_does_not_outlive_the_address_the_password_or_the_factors(
     assert AuditEntry.objects.filter(action="user.identity_unlinked").count() == 1
 
 
+def test_an_identity_does_not_open_an_account_that_was_closed_and_opened_again(
+    client: Client, provider: Provider, cast: Cast
+) -> None:
+    come_back(client, provider)
+    ada = Asker(user=cast["ada"], authenticated_at=NOW, by=actor(cast["ada"]), now=NOW)
+    changes.disable(cast["ann"], why="left", asker=ada)
+    assert SocialAccount.objects.exists()
+    put_in_force(cast, "RIGHTS", active=True)  # type: ignore[arg-type]
+    assert not SocialAccount.objects.exists()
+
+
 def test_an_identity_outlives_other_roles(client: Client, provider: Provider, cast: Cast) -> None:
     come_back(client, provider)
     put_in_force(cast, "RIGHTS", roles=frozenset({"triage"}))  # type: ignore[arg-type]

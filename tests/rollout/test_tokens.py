@@ -1,17 +1,19 @@
 """Tokens: shown once, kept as a hash, bound to a component, ended by time or by hand; the page that makes them."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
 
+from approvals import changes, roles
 from approvals.ledger import Refused
 from monitoring.audit import Actor
 from monitoring.models import AuditEntry
 from rollout import actions, scan, tokens
 from rollout.models import Token
-from tests.factories import NOW, actor, make_target
+from tests.factories import NOW, actor, asker, make_target
 
 
 @pytest.fixture
@@ -60,6 +62,49 @@ def test_a_token_ends_with_its_owners_account(dhash, cast):
     cast["rita"].is_active = False
     cast["rita"].save()
     assert tokens.find(text, now=NOW) is None
+
+
+def opened_again(cast):
+    rights = replace(roles.rights_of(cast["rita"]), active=True)
+    asked = changes.propose(cast["rita"], rights, kind="RIGHTS", why="back", asker=asker(cast["ada"]))
+    changes.confirm(asked, asker=asker(cast["ari"]))
+
+
+def test_a_token_does_not_wake_up_with_its_owners_account(dhash, cast):
+    _, text = make(dhash, cast["rita"])
+    changes.disable(cast["rita"], why="laptop stolen", asker=asker(cast["ada"]))
+    opened_again(cast)
+    assert tokens.find(text, now=NOW) is None
+
+
+def test_closing_an_account_tells_of_each_token_that_ends(dhash, cast):
+    kept = [make(dhash, cast["rita"])[0], make(dhash, cast["rita"])[0]]
+    tokens.revoke(make(dhash, cast["rita"])[0], user=cast["rita"], by=actor(cast["rita"]), now=NOW)
+    changes.disable(cast["rita"], why="laptop stolen", asker=asker(cast["ada"]))
+    told = AuditEntry.objects.filter(action="token.revoked", actor_name="ada", why="laptop stolen")
+    assert [int(one.subject_id) for one in told.order_by("seq")] == [one.pk for one in kept]
+
+
+def test_a_token_that_was_made_while_its_account_was_closed_ends_as_it_opens(dhash, cast):
+    token, _ = make(dhash, cast["rita"])
+    changes.disable(cast["rita"], why="laptop stolen", asker=asker(cast["ada"]))
+    Token.objects.filter(pk=token.pk).update(revoked_at=None)  # as if it had come a moment after
+    opened_again(cast)
+    token.refresh_from_db()
+    assert token.revoked_at == NOW
+
+
+def test_other_changes_of_rights_end_no_token(dhash, cast):
+    _, text = make(dhash, cast["rita"])
+    proposed = changes.propose(
+        cast["rita"],
+        replace(roles.rights_of(cast["rita"]), email="new@example.org"),
+        kind="RIGHTS",
+        why="moved",
+        asker=asker(cast["ada"]),
+    )
+    changes.confirm(proposed, asker=asker(cast["ari"]))
+    assert tokens.find(text, now=NOW) is not None
 
 
 def test_revoking_twice_is_refused(dhash, cast):
