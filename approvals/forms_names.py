@@ -1,4 +1,4 @@
-"""Fields for the names of people: refused when they hide something, or mix alphabets that look alike."""
+"""Fields for the names of people: refused when they hide something, mix alphabets that look alike, or are ours."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ class UserNameField(forms.CharField):
     """The name of an account."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_length": 150, "validators": [UnicodeUsernameValidator(), _one_alphabet], **options})
+        super().__init__(**{"max_length": 150, "validators": [UnicodeUsernameValidator(), _may_stand], **options})
 
 
-def _one_alphabet(name: str) -> None:
-    if why := names.mixed(name):
+def _may_stand(name: str) -> None:
+    if why := names.mixed(name) or names.reserved(name):
         raise ValidationError(why)

@@ -5,8 +5,10 @@ import unicodedata
 from itertools import pairwise
 
 MARKS = " .,'-\u2019\u2010\u00b7\u30fb\u05f3\u05f4"  # beside letters, their marks and digits
-# letters and marks that show nothing: Hangul fillers, the grapheme joiner, Khmer's inherent vowels, variation selectors
-BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+# letters and marks that show nothing: fillers, joiners, Khmer's inherent vowels, selectors of a variant
+BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\u2d7f\U00016fe4\U0001bc9d\U000e0100-\U000e01ef]"
+)
 JOINERS = "\u200c\u200d"
 VIRAMA = 9  # the combining class of the sign after which Indic scripts write a joiner
 # alphabets that share shapes: a word is written in one of them
@@ -57,6 +59,14 @@ LIKE = {
     "y": "\u03b3\u0443",
 }
 SHAPES = {ord(one): latin for latin, others in LIKE.items() for one in others}
+# from a code on, letter by letter: the Latin capital that each of Lisu and Cherokee looks like, or none
+LISU = "BP.DT.GK.JC.ZF.MNLSR..VH..WXY.A.E.IOU"
+CHEROKEE = "DRT.O....YAJE......W...M...H.Y..G..Z..I...........R......VS...LC..P...K.............B"
+for start, run in ((0xA4D0, LISU), (0x13A0, CHEROKEE), (0xAB70, CHEROKEE[:80])):
+    SHAPES |= {start + place: SHAPES.get(ord(latin), latin) for place, latin in enumerate(run) if latin != "."}
+SMALL_CAPITAL = re.compile("LATIN (?:CAPITAL )?LETTER SMALL CAPITAL ([A-Z])")
+# whom the audit and the pages name where no person acted
+OURS = ("system", "the system", "by itself", "anonymous", "unknown account", "erased", "Guarded Rollout")
 
 
 def tidy(text: str) -> str:
@@ -71,7 +81,7 @@ def why_not(name: str) -> str:
             return f"U+{ord(one):04X} cannot stand in a name: letters, digits, spaces and . , ' - can."
     if not any(unicodedata.category(one).startswith("L") for one in name):
         return "A name has letters."
-    return mixed(name)
+    return mixed(name) or reserved(name)
 
 
 def mixed(text: str) -> str:
@@ -89,8 +99,23 @@ def looks(text: str) -> frozenset[str]:
     """Return what a name is compared by, twice: without case, and by the shapes of its letters."""
     plain = unicodedata.normalize("NFKC", text)
     bare = "".join(one for one in plain if unicodedata.category(one)[0] != "C" and not BLANK.match(one))
-    shapes = bare.translate(SHAPES).casefold().replace("rn", "m").replace("vv", "w")
+    shapes = "".join(map(_capital, bare)).translate(SHAPES).casefold().replace("rn", "m").replace("vv", "w")
     return frozenset(" ".join(one.split()) for one in (unicodedata.normalize("NFKC", bare.casefold()), shapes))
+
+
+def reserved(text: str) -> str:
+    """Return why a name is refused that the product prints where no person acted, or that looks like one."""
+    taken = any(_letters(text) & _letters(ours) for ours in OURS)
+    return f"{text} is what the history calls what no person did; take another name." if taken else ""
+
+
+def _letters(text: str) -> frozenset[str]:
+    return frozenset(re.sub(r"[\W_]+", "", look) for look in looks(text))
+
+
+def _capital(one: str) -> str:
+    found = SMALL_CAPITAL.fullmatch(unicodedata.name(one, ""))
+    return found[1] if found else one
 
 
 def _triples(name: str) -> list[tuple[str, str, str]]:

@@ -39,7 +39,9 @@ def set_profile(user: Any, *, name: str, zone: str, asker: Asker) -> None:
 
 
 def require_own(name: str, *, of: int = 0) -> None:
-    """Raise Refused for a printed or user name that looks like one of another person; `of` is who may have it."""
+    """Raise Refused for a name that looks like one of another person, or is ours; `of` is who may have it."""
+    if why := names.reserved(name):
+        raise Refused(why)
     looks = names.looks(name)
     for other in get_user_model().objects.select_related("person").exclude(pk=of):
         if looks & (names.looks(printed_name(other)) | names.looks(other.get_username())):

@@ -71,7 +71,21 @@ def test_no_account_comes_with_a_name_that_looks_like_anothers(cast: Cast, usern
     assert User.objects.count() == len(cast)
 
 
-@pytest.mark.parametrize("name", ["Abe\u202eiesO", "Abe (abe)", "Abe\u2800", "\u0410be Osei", "Abe\nOsei"])
+@pytest.mark.parametrize(
+    ("username", "name"), [("System", "Zoe"), ("zoe", "Guarded Rollout"), ("zoe", "unknown account")]
+)
+def test_no_account_comes_with_a_name_that_the_history_prints_for_nobody(cast: Cast, username: str, name: str) -> None:
+    with pytest.raises(Refused, match="no person did"):
+        add(cast, username, name)
+    assert User.objects.count() == len(cast)
+
+
+def test_nobody_renames_himself_to_what_the_history_prints_for_nobody(cast: Cast) -> None:
+    with pytest.raises(Refused, match="no person did"):
+        rename(cast["mia"], "System")
+
+
+@pytest.mark.parametrize("name", ["Abe\u202eiesO", "System", "Abe (abe)", "Abe\u2800", "\u0410be Osei", "Abe\nOsei"])
 def test_the_page_refuses_what_hides_something(client: Client, cast: Cast, name: str) -> None:
     client.force_login(cast["mia"])
     answer = client.post(f"/people/{cast['mia'].pk}/", {"part": "profile", "printed_name": name, "zone": "UTC"})
