@@ -13,7 +13,7 @@ from django.db.models import Case, F, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast, Concat, Length, Replace
 from django.db.models.lookups import Exact
 
-from . import anchors, audit, audit_pages
+from . import anchors, audit, audit_pages, unseen
 from .models import AuditEntry, Checkpoint
 from .verify import SHOWN, Row
 
@@ -104,12 +104,15 @@ def _checkpoints(upto: int) -> Iterator[str]:
 
 
 def csv_line(values: Iterable[object]) -> str:
-    """Return a line of a CSV for a spreadsheet; what that would run is defused."""
+    """Return a line of a CSV for a spreadsheet; what that would run is defused, what hides is told by its code."""
     line = io.StringIO()
     csv.writer(line).writerow(_defused(value) for value in values)
     return line.getvalue()
 
 
 def _defused(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    shown = unseen.in_codes(value)
     # A spreadsheet would run a text that begins like a formula
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return f"'{shown}" if shown.startswith(FORMULA) else shown

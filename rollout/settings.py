@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "rollout.middleware.RequestContext",
     "rollout.second_factor.SecondFactor",
     "rollout.middleware.AccessTable",
+    "rollout.middleware.AdminInCodes",
     "rollout.middleware.Once",
 ]
 ROOT_URLCONF = "rollout.urls"

@@ -11,12 +11,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.tasklists import tasklists_plugin
 
-# Everything that moves the cursor, colours the terminal, reorders text or cannot be seen; newline and tab stay.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
-    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
-    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
+from monitoring.unseen import UNSEEN, in_codes
+
 # Abbreviations, not the pictures of U+2400: many fonts have no glyph for those.
 _C0 = (
     *("NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI"),
@@ -65,14 +61,10 @@ def _shown(match: re.Match[str]) -> str:
     return f'<span class="ctl" title="control character U+{code:04X}">{picture}</span>'
 
 
-def _named(match: re.Match[str]) -> str:
-    return f"U+{ord(match[0]):04X}"
-
-
 def with_visible_controls(text: str) -> SafeString:
     """Escape log text; keep newlines and tabs, show every other control or invisible character."""
     unix = text.replace("\r\n", "\n")
-    return mark_safe(_UNSEEN.sub(_shown, escape(unix)))  # noqa: S308 - escaped first; _shown emits only code points
+    return mark_safe(UNSEEN.sub(_shown, escape(unix)))  # noqa: S308 - escaped first; _shown emits only code points
 
 
 @lru_cache(maxsize=1)
@@ -91,7 +83,7 @@ def _below_page_title(tokens: list[Token]) -> list[Token]:
 
 def render_markdown(text: str) -> SafeString:
     """Render Markdown with HTML off, then pass it through an allow-list of tags, attributes and URL schemes."""
-    text = _UNSEEN.sub(_named, text.replace("\r\n", "\n"))  # before it is HTML: an attribute takes no markup
+    text = in_codes(text)  # before it is HTML: an attribute takes no markup
     parser = _parser()
     dirty = parser.renderer.render(_below_page_title(parser.parse(text)), parser.options, {})
     clean = nh3.clean(

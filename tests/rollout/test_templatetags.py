@@ -11,7 +11,8 @@ from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory
 from django.utils import timezone
 
-from rollout.templatetags import _states, _text, gr
+from monitoring.unseen import UNSEEN
+from rollout.templatetags import _states, gr
 
 NOON = dt.datetime(2026, 11, 23, 12, 0, 5, tzinfo=dt.UTC)
 VENDOR = Path(gr.ICONS).parent
@@ -114,7 +115,7 @@ def test_every_control_and_format_character_of_unicode_is_made_visible():
         for code in range(0x110000)
         if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and chr(code) not in "\n\t"
     ]
-    assert [hex(ord(char)) for char in unseen if not _text._UNSEEN.match(char)] == []
+    assert [hex(ord(char)) for char in unseen if not UNSEEN.match(char)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Words of people reorder nothing on a page: what turns text round is shown by its code."""
 
+import csv
+import io
 import re
 
 import pytest
@@ -76,3 +78,37 @@ def test_the_reason_of_a_lock_and_the_words_of_an_incident(target: Target, cast:
         main = page(cast["tom"], url).split("<main")[1]
         # what a copy button copies are the words themselves
         assert SHOWN in main and TURN not in re.sub(r'data-copy="[^"]*"', "", main), url
+
+
+@pytest.fixture
+def told(target: Target, cast: Cast) -> Rollout:
+    """Return a rollout with such words as its reason, and the entry of a thing with them."""
+    waiting: Rollout = factories.make_waiting(target, cast["rita"])
+    Rollout.objects.filter(pk=waiting.pk).update(reason=WORDS)
+    with audit.turn():
+        about = Subject(kind="thing", id="1", label=WORDS)
+        audit.append(action="thing.done", by=actor(cast["ann"]), subject=about, why=f"{WORDS}\x1b[31m", now=NOW)
+    return waiting
+
+
+def test_the_lists_and_pages_of_the_admin_site(told: Rollout, cast: Cast) -> None:
+    entry = AuditEntry.objects.latest("seq").pk
+    for url in ("auditentry/", f"auditentry/{entry}/change/"):
+        found = page(cast["ada"], f"/admin/monitoring/{url}")
+        assert "lookedU+202Eat it" in found and "U+001B[31m" in found and TURN not in found and "\x1b" not in found, url
+    found = page(cast["ada"], f"/admin/rollout/rollout/{told.pk}/change/")
+    assert "lookedU+202Eat it" in found and TURN not in found
+
+
+def test_what_somebody_searches_for_on_the_admin_site(told: Rollout, cast: Cast) -> None:
+    assert TURN not in page(cast["ada"], f"/admin/monitoring/auditentry/?q={TURN}")
+
+
+@pytest.mark.parametrize(
+    ("url", "column"),
+    [("/history.csv", "why"), (f"/population.csv?since={NOW:%Y-%m-%d}&until={NOW:%Y-%m-%d}", "reason")],
+)
+def test_the_cells_of_a_spreadsheet(told: Rollout, cast: Cast, url: str, column: str) -> None:
+    text = b"".join(browser(cast["aud"]).get(url).streaming_content).decode()
+    cells = [row[column] for row in csv.DictReader(io.StringIO(text, newline=""))]
+    assert any("lookedU+202Eat it" in cell for cell in cells) and TURN not in text
