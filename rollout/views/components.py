@@ -78,6 +78,7 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
         "tokens": found.tokens.select_related("owner__person") if roles & (access.ADMINS | access.OWNERS) else None,
         "held": BreakGlass.objects.holding(found).with_story().order_by("pk"),
         "can_lock": bool(roles & access.STOPPERS),
+        "must_prove": not stepup.is_recent(request, now=timezone.now() + stepup.SPARE),
         "can_release": bool(roles & access.OWNERS),
         "reason_form": ReasonForm(auto_id=False),
         **_in_words(spec),

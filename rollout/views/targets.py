@@ -1,18 +1,34 @@
-"""Locks a target and unlocks it, with a written reason."""
+"""Locks a target at once, and unlocks it after a fresh proof, with a written reason."""
 
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from approvals import stepup
+from approvals.ledger import Refused
+from approvals.views_people import confirm_url
 from rollout import actions
 from rollout.middleware import actor_of
 from rollout.models import Target
 from rollout.views.once import claim
 from rollout.views.refusals import sentences
+
+PROVE = (
+    "Unlocking asks once more who you are, not longer ago than five minutes. Nothing was changed; then send it again."
+)
+
+
+class ProofDueError(Refused):
+    """To unlock takes a fresh proof; `url` is where it is given."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(PROVE)
+        self.url = confirm_url(reverse("component", args=[target.component.name]), f"Before you unlock {target}.")
 
 
 @require_POST
@@ -25,12 +41,14 @@ def target_lock(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @sentences
 def target_unlock(request: HttpRequest, pk: int) -> HttpResponse:
-    """Let rollouts start on a target again."""
+    """Let rollouts start on a target again; a lock anybody sets who may stop, this takes a proof of who he is."""
     return _set(request, pk, locked=False)
 
 
 def _set(request: HttpRequest, pk: int, *, locked: bool) -> HttpResponse:
     target = get_object_or_404(Target.objects.select_related("component", "environment"), pk=pk)
+    if not locked and not stepup.is_recent(request, now=timezone.now()):
+        raise ProofDueError(target)
     user: Any = request.user
     verb = actions.lock if locked else actions.unlock
     with claim(request, "component", target.component.name):

@@ -34,7 +34,7 @@ def unlock(enter: Enter) -> Iterator[Unlock]:
     """Return a function that takes note of a form; at the end its target is unlocked."""
     paths: list[str] = []
     yield lambda form: paths.append(str(form.get_attribute("action")))
-    tom = enter("tom")
+    tom = enter("tom", fresh=True)  # to unlock takes a proof that is fresh
     tom.go("/components/dhash/")
     for path in paths:
         assert tom.post(path.replace("/lock/", "/unlock/"), why="it is replaced").status == 302

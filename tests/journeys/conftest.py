@@ -70,6 +70,7 @@ def down(house: House, breached: Chapter) -> Chapter:
     before, rollout = house.look(), house.sign(house.submit("1.2.0"))
     locked = text_of(olaf.ask(rollout, "start", digest=rollout.digest))
     path = reverse("target_unlock", args=[rollout.target_id])
+    tom.prove()
     answer = tom.post(path, page="/components/dhash/", why="The cause is known: thumbnails are never evicted.")
     assert answer.status_code == 302, text_of(answer)
     house.world.stop(PRODUCTION)

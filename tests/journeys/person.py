@@ -34,6 +34,11 @@ class Person:
         assert "csrfmiddlewaretoken" in hidden, f"{page} shows {self.user} no form"
         return self.client.post(path, {**hidden, **fields})
 
+    def prove(self) -> None:
+        """Enter the password again."""
+        answer = self.post("/confirm/", page="/confirm/", password=PASSWORD)
+        assert answer.status_code == 302, text_of(answer)
+
     def ask(self, rollout: Rollout, verb: str, **fields: str) -> Any:
         """Press a button of a rollout's page with the password, and return the answer."""
         page = f"/rollouts/{rollout.pk}/"
