@@ -98,12 +98,9 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
         ],
         on_sqlite,
         *([on_postgres] if url else []),
-        # they mostly wait: the journeys for their watches, the others for processes and a browser
-        [
-            Stage("journeys", (*slow, "tests/journeys")),
-            Stage("browser", (*slow, "tests/browser")),
-            *(Stage(f"other slow tests, half {half}", (*slow, *files)) for half, files in enumerate(others, 1)),
-        ],
+        # two at a time: four were no faster on two cores, and each waited for the others past what it may wait
+        [Stage("journeys", (*slow, "tests/journeys")), Stage("browser", (*slow, "tests/browser"))],
+        [Stage(f"other slow tests, half {half}", (*slow, *files)) for half, files in enumerate(others, 1)],
         [
             Stage(f"faults, part {part}", (*pytest, "-p", "no:cacheprovider", "--durations", "10", *files))
             for part, files in enumerate((faults[::3], faults[1::3], faults[2::3]), 1)

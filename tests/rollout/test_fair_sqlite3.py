@@ -1,5 +1,6 @@
 """Writers of a SQLite database wait in fair turns: who waits asks as often as who came a moment ago."""
 
+import gc
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,22 @@ def test_who_has_waited_long_asks_as_often_as_at_first(
     with pytest.raises(OperationalError, match="locked"):
         begin(mine)
     assert max(slept) <= base.AGAIN_S[1] and sum(slept) >= TIMEOUT_S
+
+
+def test_a_refusal_leaves_no_cursor_for_the_garbage_collector_of_another_thread(
+    mine: base.DatabaseWrapper, other: sqlite3.Connection, slept: list[float]
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(OperationalError):
+            begin(mine)
+        left = [
+            one for one in gc.get_objects() if isinstance(one, sqlite3.Cursor) and one.connection is mine.connection
+        ]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 def test_sqlite_itself_waits_again_after_a_begin(mine: base.DatabaseWrapper) -> None:
