@@ -118,8 +118,7 @@ def append(
 
 def head() -> tuple[int, str]:
     """Return sequence number and hash of the newest entry; (0, 64 zeros) when there is none."""
-    row = AuditHead.objects.filter(pk=HEAD_ID).first()
-    return (row.seq, row.hash) if row else (0, "0" * 64)
+    return AuditHead.objects.filter(pk=HEAD_ID).values_list("seq", "hash").first() or (0, "0" * 64)
 
 
 def erase_person(user_id: int, *, before: datetime, by: Actor, why: str, now: datetime) -> int:

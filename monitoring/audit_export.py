@@ -8,12 +8,9 @@ from datetime import UTC
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
-from django.db.models import Case, F, QuerySet, TextField, Value, When
-from django.db.models.functions import Cast, Concat, Length, Replace
-from django.db.models.lookups import Exact
+from django.db.models import QuerySet
 
-from . import anchors, audit, audit_pages, unseen
+from . import anchors, audit, audit_pages, raw_rows, unseen
 from .models import AuditEntry, Checkpoint
 from .verify import SHOWN, Row
 
@@ -21,10 +18,6 @@ OTHERS = (*list(SHOWN)[1:], "actor_name", "person")
 COLUMNS = ("at", *OTHERS)
 Read = tuple[Any, ...]  # at, seq, body, prev, hash, and the OTHERS
 CHUNK = 200  # rows: so many stay in a core's cache until they are looked at
-# a moment that SQLite keeps, as text, the way the bodies write it; without microseconds it has 19 characters
-KEPT = Cast("at", TextField())
-ROUND = Case(When(Exact(Length(KEPT), 19), then=Value(".000000")), default=Value(""))
-WRITTEN = Concat(Replace(KEPT, Value(" "), Value("T")), ROUND, Value("+00:00"), output_field=TextField())
 # full-width ones too: a spreadsheet in Japanese takes them for the others
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CSV_COLUMNS = (
@@ -36,21 +29,17 @@ CSV_COLUMNS = (
 def read(entries: QuerySet[AuditEntry] | None = None) -> Iterator[Read]:
     """Yield all entries (or the given ones), oldest first, as the driver reads them.
 
-    No objects, no converters, and the moments as text where the database keeps a text: over a million entries each of
-    these costs seconds.
+    No objects, no converters, and the moments as text: over a million entries each of these costs seconds.
     """
     chosen = AuditEntry.objects.all() if entries is None else entries
-    on_sqlite = connection.vendor == "sqlite"
-    at = WRITTEN if on_sqlite else F("at")
-    asked = chosen.order_by("seq").annotate(told_at=at).values_list("told_at", "seq", "body", "prev", "hash", *OTHERS)
+    told = {"told_at": raw_rows.written("at"), "told_seq": raw_rows.number("seq")}
+    asked = chosen.order_by("seq").annotate(**told).values_list(*told, "body", "prev", "hash", *OTHERS)
     try:
         sql, params = asked.query.sql_with_params()
     except EmptyResultSet:  # Django knows without asking that there is none
         return
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(sql, params)
-        while found := cursor.fetchmany(CHUNK):
-            yield from found if on_sqlite else ((audit.stamp(one[0]), *one[1:]) for one in found)
+    for found in raw_rows.fetch(sql, params, CHUNK):
+        yield from found
 
 
 def rows(entries: QuerySet[AuditEntry] | None = None) -> Iterator[Row]:
@@ -69,7 +58,7 @@ def jsonl(entries: QuerySet[AuditEntry] | None = None) -> Iterator[str]:
     seq = 0
     for seq, body, prev, digest, columns in rows(entries):
         record = {"seq": seq, "body": body, "prev": prev, "hash": digest, "columns": columns}
-        yield json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
+        yield _line(record)
     if entries is None:
         yield from _checkpoints(seq)
 
@@ -98,8 +87,17 @@ def csv_lines() -> Iterator[str]:
     return csv_pieces(audit_pages.windows(audit_pages.Wanted(), upto=audit.head()[0]))
 
 
+def _line(record: dict[str, Any]) -> str:
+    line = json.dumps(record, ensure_ascii=False, sort_keys=True, default=repr) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # somebody put there what is no text in UTF-8: the verifier has to see it
+        return json.dumps(record, sort_keys=True, default=repr) + "\n"
+    return line
+
+
 def _checkpoints(upto: int) -> Iterator[str]:
-    for one in Checkpoint.objects.filter(seq__lte=upto).order_by("seq").iterator():
+    for one in Checkpoint.objects.filter(seq__lte=upto).only("body", "signature").order_by("seq").iterator():
         yield anchors.line_of(one) + "\n"
 
 

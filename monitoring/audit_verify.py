@@ -7,14 +7,15 @@ each entry is compared with the one before it, as in one pass.
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
 from django.db import connection, connections
 
-from . import anchors, audit, audit_export, signing, sound
+from . import anchors, audit, audit_export, raw_rows, signing, sound
+from .audit_times import Times
 from .models import AuditEntry, Checkpoint
 from .verify import GENESIS, Result, Signed, number_of, verify_anchors, verify_checkpoints
 
@@ -38,7 +39,7 @@ def jobs() -> int:
 
 def pieces(number: int, *, worth: int = WORTH) -> list[Piece]:
     """Return the chain in at most `number` pieces of about equal length; in one where it is short, or cannot be cut."""
-    last = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+    last = AuditEntry.objects.order_by("-seq").values_list(raw_rows.number("seq"), flat=True).first() or 0
     number = max(1, min(number, last // worth))
     cuts = [last * part // number for part in range(1, number)]
     found = dict(AuditEntry.objects.filter(seq__in=cuts).values_list("seq", "hash"))
@@ -68,16 +69,20 @@ def verify_database(
 
     `known` are heads from outside, `keys` the ids of keys that are known to be right, `chosen` the pieces of the chain.
     """
-    inside = list(Checkpoint.objects.order_by("seq"))
+    with raw_rows.any_text():
+        inside = list(Checkpoint.objects.defer("at").order_by("seq"))
     held, trusted = anchors.signed()
     signed = list(dict.fromkeys([*((one.body, one.signature) for one in inside), *held]))
     named = frozenset({*(number_of(text) for text, _ in signed), *(known or {})})
     chosen = chosen or WHOLE
-    result = joined(spread(partial(_entries, named), chosen))
+    result, times = joined(spread(partial(_entries, named), chosen))
+    holds = result.ok
     verify_anchors(known or {}, result)
     seq, digest = audit.head()
     if (result.count, result.head) != (seq, digest):
         result.add(f"the head row says #{seq} {digest}, the last entry is #{result.count} {result.head}")
+    elif holds and (problem := times.problem()):  # of entries that do not hold no time is known
+        result.add(problem)
     for one in inside:
         if not _shows_its_text(one):
             result.add(f"checkpoint at #{one.seq}: its columns are not what was signed")
@@ -92,19 +97,21 @@ def verify_links(chosen: list[Piece], spread: Spread = in_processes) -> list[str
     return [problem for found in spread(_links, chosen) for problem in found]
 
 
-def joined(found: Iterable[Result]) -> Result:
+def joined(found: Iterable[tuple[Result, Times]]) -> tuple[Result, Times]:
     """Return what one pass over the chain would have found, from what was found in its pieces."""
-    whole = Result()
-    for part in found:
+    whole, times = Result(), Times()
+    for part, told in found:
         sound.put(part, into=whole)
-    return whole
+        times.follow(told)
+    return whole, times
 
 
-def _entries(named: frozenset[int], piece: Piece) -> Result:
+def _entries(named: frozenset[int], piece: Piece) -> tuple[Result, Times]:
     after, to = piece
     entries = AuditEntry.objects.all() if after[0] == 0 else AuditEntry.objects.filter(seq__gt=after[0])
     chosen = entries if to is None else entries.filter(seq__lte=to)
-    return sound.verify(audit_export.read(chosen), after=after, named=named)
+    times = Times()
+    return sound.verify(audit_export.read(chosen), after=after, named=named, times=times), times
 
 
 def _rightly_signed(signed: list[Signed]) -> frozenset[tuple[bytes, ...]]:
@@ -122,7 +129,10 @@ def _rightly_signed(signed: list[Signed]) -> frozenset[tuple[bytes, ...]]:
 
 def _links(piece: Piece) -> list[str]:
     (last, before), to = piece
-    for rows in _read(last if last else -1, to):
+    body = 'CAST("body" AS BLOB)' if connection.vendor == "sqlite" else '"body"'  # to be hashed, not to be read
+    sql = LINKS.format(body=body, table=AuditEntry._meta.db_table, to="" if to is None else ' AND "seq" <= %s')
+    # straight from the driver: building objects of them would take most of the time
+    for rows in raw_rows.fetch(sql, [last if last else -1, *([] if to is None else [to])], CHUNK):
         seqs, bodies, prevs, hashes = zip(*rows, strict=True)
         made = tuple([sha256(body if type(body) is bytes else body.encode()).hexdigest() for body in bodies])
         wanted = tuple(range(last + 1, last + 1 + len(rows))), (before, *made[:-1]), made
@@ -134,16 +144,9 @@ def _links(piece: Piece) -> list[str]:
     return []
 
 
-def _read(after: int, to: int | None) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield what links need, straight from the driver: building objects of them would take most of the time."""
-    body = 'CAST("body" AS BLOB)' if connection.vendor == "sqlite" else '"body"'  # to be hashed, not to be read
-    sql = LINKS.format(body=body, table=AuditEntry._meta.db_table, to="" if to is None else ' AND "seq" <= %s')
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(sql, [after, *([] if to is None else [to])])
-        while rows := cursor.fetchmany(CHUNK):
-            yield rows
-
-
 def _shows_its_text(one: Checkpoint) -> bool:
-    told = json.loads(one.body)
-    return bool((one.seq, one.hash, one.key) == (told["seq"], told["hash"], told["key"]))
+    try:
+        told = json.loads(one.body)
+        return bool((one.seq, one.hash, one.key) == (told["seq"], told["hash"], told["key"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False

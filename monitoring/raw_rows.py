@@ -1,0 +1,80 @@
+"""Rows as the driver reads them, without objects and converters, whatever somebody wrote into the database."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import OperationalError, connection
+from django.db.models import F, Func, TextField
+
+Rows = list[tuple[Any, ...]]
+# A moment as the bodies write it, if it is kept, raw, as the product keeps it: on SQLite a text, with microseconds
+# where there are some. Anything else must match no body, and crash nobody who reads it.
+DAY = "????-??-?? ??:??:??"
+ON_SQLITE = (
+    f"CASE WHEN typeof({{0}}) = 'text' AND {{0}} GLOB '{DAY}.??????' AND {{0}} NOT GLOB '*.000000' "
+    f"THEN replace({{0}}, ' ', 'T') || '+00:00' WHEN typeof({{0}}) = 'text' AND {{0}} GLOB '{DAY}' "
+    "THEN replace({0}, ' ', 'T') || '.000000+00:00' ELSE 'kept as ' || typeof({0}) || ': ' || quote({0}) END"
+)
+# to_char has no text for infinity
+ON_POSTGRESQL = (
+    "COALESCE(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '+00:00', 'kept as ' || {0}::text)"
+)
+NUMBER = "CASE WHEN typeof({0}) = 'integer' THEN {0} ELSE -1 END"
+
+
+def written(name: str) -> Func:
+    """Return the expression that reads a moment as the bodies write it."""
+    template = ON_SQLITE if connection.vendor == "sqlite" else ON_POSTGRESQL
+    return Func(F(name), template=template.format("%(expressions)s"), output_field=TextField())
+
+
+def number(name: str) -> F | Func:
+    """Return the expression that reads a whole number; SQLite keeps in its column whatever is put there."""
+    return Func(F(name), template=NUMBER.format("%(expressions)s")) if connection.vendor == "sqlite" else F(name)
+
+
+def fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
+    """Yield what a query finds in lists of that size at most; a text that is no UTF-8 is read all the same."""
+    done = 0
+    try:
+        for rows in _fetch(sql, params, size):
+            yield rows
+            done += len(rows)
+    except OperationalError as error:
+        if "decode" not in str(error):
+            raise
+        with any_text():
+            for rows in _fetch(sql, params, size):
+                if fresh := rows[max(0, done) :]:
+                    yield fresh
+                done -= len(rows)
+
+
+@contextmanager
+def any_text() -> Iterator[None]:
+    """Let SQLite read texts that are no UTF-8: what is wrong in them becomes lone surrogates, which no text has.
+
+    A function called for every text is slow, so this is for where it is known to be needed, or for few rows.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    driver: Any = connection.connection
+    before, driver.text_factory = driver.text_factory, _decoded
+    try:
+        yield
+    finally:
+        driver.text_factory = before
+
+
+def _fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(sql, params)
+        while rows := cursor.fetchmany(size):
+            yield rows
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
