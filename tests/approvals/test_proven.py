@@ -292,6 +292,14 @@ def test_names_that_were_emptied_under_a_sign_off_start_nothing(signed: SignOff,
         ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
 
 
+def test_whoever_looked_before_a_revocation_is_not_told_that_the_database_was_edited(
+    signed: SignOff, cast: Cast
+) -> None:
+    decide(signed, cast["ann"], kind="REVOKE")
+    with pytest.raises(Refused, match="This cannot start"):
+        ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
+
+
 def close(signed: SignOff, cast: Cast, how: str) -> None:
     if how == "USED":
         ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
