@@ -2,7 +2,7 @@
 
 from time import sleep
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -12,10 +12,17 @@ class DatabaseBroker(ORM):
     """What django-q's own broker does, at a fraction of its CPU while nothing waits."""
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Take the next message; wait a moment when there is none."""
-        if self._waits():
-            found: list[tuple[int, str]] | None = super().dequeue()
-            return found
+        """Take the next message; wait a moment when there is none.
+
+        Raises SystemExit when the database does not answer: the cluster leaves and is started again, with new
+        connections. Of any other exception django-q's process would end, too, but ten seconds later.
+        """
+        try:
+            if self._waits():
+                found: list[tuple[int, str]] | None = super().dequeue()
+                return found
+        except (InterfaceError, OperationalError) as error:
+            raise SystemExit(f"the database does not answer, so this cluster leaves: {error}")
         sleep(Conf.POLL)
         return None
 

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -200,7 +201,7 @@ def write(seed: int) -> None:
     for number in range(10**6):
         kind = dice.choice(list(KINDS))
         fact = KINDS[kind][0](dice, number)
-        os.write(1, json.dumps({"kind": kind, **fact}).encode() + b"\n")
+        os.write(1, json.dumps({"kind": kind, **fact, "at": time.monotonic()}).encode() + b"\n")
 
 
 def check(told: Path) -> None:

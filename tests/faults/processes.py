@@ -212,6 +212,20 @@ class Installation:
         with contextlib.closing(made) as connection:
             yield connection
 
+    def beats(self) -> dict[str, int]:
+        """Return the signs of life of pulse and workers; what is done once an hour counts there, too, and is none."""
+        found = self.rows("SELECT name, counter FROM rollout_heartbeat")
+        return {name: counter for name, counter in found if name.startswith(("pulse@", "worker@"))}
+
+    def wait_beats(self, seen: dict[str, int]) -> None:
+        """Wait until pulse and workers have both shown once more that they live; a worker is asked every 30 s."""
+
+        def both() -> bool:
+            now = self.beats()
+            return len(now) == 2 and all(now[name] > seen.get(name, 0) for name in now)
+
+        self.until(both, "both live", patience_s=60)
+
     def state_of(self, run: int) -> str:
         """Return the state of a run."""
         return str(self.rows("SELECT state FROM rollout_run WHERE id = ?", run)[0][0])

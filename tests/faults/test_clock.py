@@ -69,11 +69,6 @@ def polls(house: Installation, run: int) -> int:
     return next((polls for (polls,) in house.rows(sql, run)), 0)
 
 
-def beats(house: Installation) -> dict[str, int]:
-    """Return the signs of life of pulse and workers."""
-    return dict(house.rows("SELECT name, counter FROM rollout_heartbeat"))
-
-
 def both_under_way(house: Installation) -> tuple[int, int, float]:
     """Start a rollout whose command runs and one that is watched; return their runs and when the watch began."""
     changing, watching = (house.ask("deploy", environment=name) for name in ("changing", "watching"))
@@ -104,10 +99,10 @@ def test_a_jump_of_the_clock_ends_no_watch_early_and_lets_nothing_wait(
 ) -> None:
     house.start(web=False)
     changing, watching, began = both_under_way(house)
-    seen, alive = polls(house, watching), beats(house)
+    seen, alive = polls(house, watching), house.beats()
     JUMPS[jump](clock)
     house.until(lambda: polls(house, watching) > seen, "the watch goes on", patience_s=GOES_ON_S)
-    house.until(lambda: all(beats(house)[name] > alive[name] for name in alive), "both live", patience_s=35)
+    house.wait_beats(alive)
     hold_of(house).unlink()
     assert house.wait_end([watching], patience_s=60) == ["SUCCEEDED"]
     assert time.monotonic() - began >= WINDOW_S - 1.5

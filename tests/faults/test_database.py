@@ -49,11 +49,6 @@ def hold_of(house: Installation) -> Path:
     return house.folder / "config" / "env" / "one" / "hold"
 
 
-def beats(house: Installation) -> dict[str, int]:
-    """Return the signs of life of pulse and workers."""
-    return dict(house.rows("SELECT name, counter FROM rollout_heartbeat"))
-
-
 def web_reads(house: Installation) -> bool:
     """Say whether the web process reads its database, at the first request that it gets."""
     ask = urllib.request.Request(f"http://127.0.0.1:{house.port}/readyz", headers={"Accept": "application/json"})
@@ -137,7 +132,7 @@ def test_everything_comes_back_by_itself_when_the_server_crashes_or_drops_its_cl
     with furnish(tmp_path, cluster) as house:
         hold_of(house).touch()
         house.start()
-        alive = beats(house)
+        alive = house.beats()
         run = house.ask("deploy", environment="one")
         house.until(lambda: house.effects("one"), "the command runs")
         for number in range(count(2, 40)):
@@ -150,7 +145,7 @@ def test_everything_comes_back_by_itself_when_the_server_crashes_or_drops_its_cl
             house.until(lambda end=end: time.monotonic() > end, "a moment")
         hold_of(house).unlink()
         assert house.wait_end([run], patience_s=60) == ["SUCCEEDED"], f"seed {chosen}"
-        house.until(lambda: all(beats(house)[name] > alive[name] for name in alive), "both live", patience_s=35)
+        house.wait_beats(alive)
         check(house, run)
 
 

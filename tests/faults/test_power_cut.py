@@ -92,7 +92,12 @@ class Hand:
 
 
 def write_and_cut(hand: Hand, var: Path, dice: random.Random) -> list[dict[str, Any]]:
-    """Let it write for a moment, cut the power, and return what it acknowledged before."""
+    """Let it write for a moment, cut the power, and return what it acknowledged before.
+
+    The cut is a call of about 2 ms, and the kernel lets the one fsync that it finds on its way return without an error
+    and without an effect (measured on Linux 6.18: 5 of 200 cuts of a loop of pwrite and fdatasync). No machine without
+    power answers, so what such a last fsync acknowledged during the call is not counted.
+    """
     hand.order(f"write {dice.randrange(2**31)}")
     told: list[dict[str, Any]] = []
     wanted = dice.randrange(1, 40)
@@ -101,12 +106,16 @@ def write_and_cut(hand: Hand, var: Path, dice: random.Random) -> list[dict[str, 
         if len(told) >= wanted:
             break
     time.sleep(dice.random() * 0.05)  # in the middle of whatever it does now
+    began = time.monotonic()
     disks.cut_power(var)
     # what the pipe still holds was acknowledged before the cut, or tells of the end; nothing can be written any more
     told += list(hand.lines(PATIENCE_S))
     assert "ended" in told[-1], "the writer did not notice that its disk is gone"
     assert told[-1]["ended"] in (1, EX_IOERR), told[-1]
-    return told[:-1]
+    acknowledged = told[:-1]
+    if acknowledged and acknowledged[-1]["at"] >= began:
+        acknowledged.pop()
+    return acknowledged
 
 
 @pytest.fixture(scope="module")

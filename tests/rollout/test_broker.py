@@ -2,7 +2,7 @@
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django_q.brokers import get_broker
 from django_q.conf import Conf
@@ -49,3 +49,14 @@ def test_an_empty_queue_costs_one_query(broker: DatabaseBroker) -> None:
 
 def test_queue_of_this_host_is_served(broker: DatabaseBroker) -> None:
     assert broker.list_key == f"guarded-rollout@{settings.GR_HOST_ID}"
+
+
+def test_a_database_that_does_not_answer_ends_the_cluster_at_once(
+    broker: DatabaseBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: DatabaseBroker) -> bool:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(DatabaseBroker, "_waits", gone)
+    with pytest.raises(SystemExit, match="the connection is closed"):
+        broker.dequeue()

@@ -23,9 +23,13 @@ FEW = ("deploy", "failing", "rollback", "validate")
 LOST = (("deploy", "resumable"), ("deploy", "probeable"), ("decided", "opaque"))
 
 
-@functools.cache
 def reached(scenario: str, driver: str = "resumable", *, losses: tuple[Kill, ...] = (), seed: int = 0) -> Counter[str]:
-    """Return how often each point is reached in a calm trial, undisturbed or after a loss."""
+    """Return how often each point is reached in a calm trial, undisturbed or after a loss; always of the same trial."""
+    return _recorded(scenario, driver, losses, seed)
+
+
+@functools.cache
+def _recorded(scenario: str, driver: str, losses: tuple[Kill, ...], seed: int) -> Counter[str]:
     spec = Spec(scenario=scenario, driver=driver, workers=1, seed=seed, kills=losses)
     result = trial.run(spec, recording=True)
     if result.problems:
