@@ -75,37 +75,43 @@ def did_not_happen(step: Step, why: str, now: datetime) -> None:
 
 
 def _probed(run: Run, step: Step, now: datetime) -> Outcome | None:
-    """Act on the answer of the newest probe, or send one."""
-    probes = commands.probe_folders(step)
-    ended = runner.read_exit(probes[-1]) if probes else None
-    outcome = _read(probes[-1]) if ended is not None and ended["code"] == 0 else None
+    """Act on the answer of the newest probe, or send one.
+
+    Whoever probes holds the lock, so with it in hand no probe is under way: what is not there now never comes.
+    """
+    with runner.lock(commands.lock_path(run.target)) as lock:
+        probes = commands.probe_folders(step)
+        outcome = _said_by(probes[-1]) if probes else None
+        if outcome is None and len(probes) < MAX_PROBES:
+            _send(run, step, len(probes), lock)
+            return None
     if outcome is not None:
         return _answered(run, step, outcome, now)
-    if len(probes) < MAX_PROBES:
-        _send(run, step, len(probes))
-    else:
-        endings.unknown(run, step, why=f"{LOST}, and {len(probes)} probes of the target brought no answer", now=now)
+    endings.unknown(run, step, why=f"{LOST}, and {len(probes)} probes of the target brought no answer", now=now)
     return None
 
 
-def _read(folder: Path) -> Outcome | None:
+def _said_by(folder: Path) -> Outcome | None:
+    """Return the answer of a probe, also of one whose runner was lost afterwards; None when there is none to read."""
+    ended = runner.read_exit(folder)
+    if ended is not None and ended["code"] != 0:
+        return None
     try:
-        return Outcome.read(folder)
+        outcome = Outcome.read(folder)
     except (OSError, ValueError, TypeError):
-        return None  # what cannot be read is no answer
+        return None
+    return outcome if outcome and outcome.ok else None
 
 
-def _send(run: Run, step: Step, sent: int) -> None:
-    with runner.lock(commands.lock_path(run.target)) as lock:
-        current = Step.objects.filter(pk=step.pk, state=S.RUNNING, version=step.version).exists()
-        if not current or len(commands.probe_folders(step)) != sent:
-            return  # decided, or probed, meanwhile; who holds the lock is the only one who probes
-        folder = commands.folder_of(step) / f"{commands.PROBE}{sent + 1}"
-        folder.mkdir(mode=0o700)
-        runner.stamp(folder)
-        replace(commands.intent_of(run, step), effect=False).write(folder)  # a probe passes no fence
-        argv = commands.argv_of(step, folder)
-        lock.start(folder, argv, cwd=commands.HOME, env=commands.environment(), timeout_s=PROBE_S)
+def _send(run: Run, step: Step, sent: int, lock: runner.TargetLock) -> None:
+    if not Step.objects.filter(pk=step.pk, state=S.RUNNING, version=step.version).exists():
+        return  # decided meanwhile
+    folder = commands.folder_of(step) / f"{commands.PROBE}{sent + 1}"
+    folder.mkdir(mode=0o700)
+    runner.stamp(folder)
+    replace(commands.intent_of(run, step), effect=False).write(folder)  # a probe passes no fence
+    argv = commands.argv_of(step, folder)
+    lock.start(folder, argv, cwd=commands.HOME, env=commands.environment(), timeout_s=PROBE_S)
 
 
 def _answered(run: Run, step: Step, outcome: Outcome, now: datetime) -> Outcome | None:

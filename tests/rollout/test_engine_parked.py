@@ -99,6 +99,36 @@ def test_a_probe_whose_runner_is_lost_is_sent_again_but_not_for_ever(
     assert fresh(deploy.rollout).state == R.UNKNOWN
 
 
+def test_nothing_is_unknown_while_the_last_probe_is_under_way(deploy: Run, fake: FakeRunner, driver: Driver) -> None:
+    lose(deploy, fake)
+    for _ in range(recovering.MAX_PROBES - 1):
+        fake.lose()
+        engine.advance(deploy.pk)
+    with pytest.raises(runner.BusyError):  # a worker that had seen the lock free, before another one sent that probe
+        recovering.recover(deploy, deploy.steps.get(kind="switch"), started=True, now=NOW)
+    assert deploy.steps.get(kind="switch").state == "RUNNING"
+
+
+def test_an_answer_stands_though_the_runner_of_its_probe_was_lost(
+    deploy: Run, fake: FakeRunner, driver: Driver
+) -> None:
+    lose(deploy, fake)
+    Outcome(result="ok", sentence="it is there", facts={"answer": "done", "live": LIVE}).write(fake.current)
+    fake.lose()
+    engine.advance(deploy.pk)
+    assert deploy.steps.get(kind="switch").state == "SUCCEEDED"
+
+
+def test_a_probe_that_broke_is_no_answer_though_its_runner_was_lost(
+    deploy: Run, fake: FakeRunner, driver: Driver
+) -> None:
+    lose(deploy, fake)
+    Outcome(result="errored", sentence="no route to host").write(fake.current)
+    fake.lose()
+    engine.advance(deploy.pk)
+    assert fake.current.name == "probe2"
+
+
 def test_a_probe_that_broke_is_no_answer(deploy: Run, fake: FakeRunner, driver: Driver) -> None:
     lose(deploy, fake)
     fake.finish(Outcome(result="errored", sentence="no route to host"))
