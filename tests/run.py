@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 BUDGET = 23 * 60  # seconds that everything should take, of the 30 minutes that CI has; the faults 8 of them
-# Stages at a time, on two cores: more are no faster, and each comes too late for its own patience. Faults wait a lot.
-AT_ONCE, FAULTS_AT_ONCE = 2, 3
+# Stages at a time, on two cores; of the faults two mostly wait.
+AT_ONCE, FAULTS_AT_ONCE = 3, 4
 MEMORY = Path("/dev/shm")
 # What must also run where no server runs (macOS, Windows): arithmetic, formats, archive, artifacts.
 PORTABLE = (
@@ -32,8 +32,8 @@ PORTABLE = (
     "tests/rollout/test_archive*.py",
     "tests/rollout/archive/test_*.py",
 )
-# Faults that use most of the CPU: one in each of three parts.
-LONGEST = ("test_crash_points", "test_crash_trials", "test_races")
+# Faults that use most of the CPU; the others mostly wait.
+BUSIEST = ("test_races", "test_crash_trials", "test_crash_points")
 ON_ONE = re.compile(r"/test_(views_|matrix|once_routes|access)")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GET_CHROMIUM = (
@@ -70,6 +70,15 @@ def halves() -> tuple[list[str], list[str]]:
     return names[::4] + names[3::4], names[1::4] + names[2::4]
 
 
+def faults() -> list[list[str]]:
+    """Return the tests that inject faults in five lists: two that mostly wait, and three that use the CPU meanwhile."""
+    found = sorted((ROOT / "tests/faults").glob("test_*.py"))
+    busy = {path.stem: path.relative_to(ROOT).as_posix() for path in found}
+    alone = [[busy.pop(name)] for name in BUSIEST]
+    waiting = list(busy.values())
+    return [waiting[::2], waiting[1::2], *alone]
+
+
 def stages(arguments: list[str]) -> list[list[Stage]]:
     """Return what to run, in groups that come one after the other; with arguments only pytest and they."""
     pytest = ("pytest", "-o", "faulthandler_timeout=400")
@@ -84,8 +93,6 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
     others = [[name for name in half if not name.startswith(("tests/journeys", "tests/browser"))] for half in halves()]
     url = os.environ.get("GR_TEST_DATABASE_URL", "")
     parts = urlsplit(url)
-    names = sorted((ROOT / "tests/faults").glob("test_*.py"), key=lambda path: (path.stem not in LONGEST, path.stem))
-    faults = [path.relative_to(ROOT).as_posix() for path in names]
     urls = [parts._replace(path=f"{parts.path}_{half}").geturl() for half in (1, 2)]
     # pages and routes show what the same queries find on both: they are looked at on one
     on_postgres = [
@@ -99,15 +106,15 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
             Stage("migrations", ("django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings")),
         ],
         [
-            *on_sqlite,
-            *(on_postgres if url else []),
             Stage("browser", (*slow, "tests/browser")),
             Stage("journeys", (*slow, "tests/journeys")),
+            *on_sqlite,
+            *(on_postgres if url else []),
             *(Stage(f"other slow tests, half {half}", (*slow, *files)) for half, files in enumerate(others, 1)),
         ],
         [
             Stage(f"faults, part {part}", (*pytest, "-p", "no:cacheprovider", "--durations", "10", *files))
-            for part, files in enumerate((faults[::3], faults[1::3], faults[2::3]), 1)
+            for part, files in enumerate(faults(), 1)
         ],
     ]
 
