@@ -1,12 +1,15 @@
 """Rows as the driver reads them, without objects and converters, whatever somebody wrote into the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import OperationalError, connection
 from django.db.models import F, Func, TextField
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 # A moment as the bodies write it, if it is kept, raw, as the product keeps it: on SQLite a text, with microseconds
 # where there are some. Anything else must match no body, and crash nobody who reads it.
@@ -42,7 +45,7 @@ def fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
             yield rows
             done += len(rows)
     except OperationalError as error:
-        if "decode" not in str(error):
+        if not _is_no_text(error):
             raise
         with any_text():
             for rows in _fetch(sql, params, size):
@@ -52,7 +55,7 @@ def fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
 
 
 @contextmanager
-def any_text() -> Iterator[None]:
+def any_text(errors: str = "surrogateescape") -> Iterator[None]:
     """Let SQLite read texts that are no UTF-8: what is wrong in them becomes lone surrogates, which no text has.
 
     A function called for every text is slow, so this is for where it is known to be needed, or for few rows.
@@ -62,11 +65,31 @@ def any_text() -> Iterator[None]:
         return
     connection.ensure_connection()
     driver: Any = connection.connection
-    before, driver.text_factory = driver.text_factory, _decoded
+    before, driver.text_factory = driver.text_factory, lambda text: text.decode("utf-8", errors)
     try:
         yield
     finally:
         driver.text_factory = before
+
+
+def whatever_stands(work: Callable[P, T]) -> Callable[P, T]:
+    """Let a page that reads entries read them again when one of them is no text, and show the bytes that are wrong."""
+
+    @wraps(work)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(*args, **kwargs)
+        except OperationalError as error:
+            if not _is_no_text(error):
+                raise
+            with any_text("backslashreplace"):  # no page can be written with lone surrogates in it
+                return work(*args, **kwargs)
+
+    return reading
+
+
+def _is_no_text(error: OperationalError) -> bool:
+    return "decode" in str(error)
 
 
 def _fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
@@ -74,7 +97,3 @@ def _fetch(sql: str, params: Sequence[Any], size: int) -> Iterator[Rows]:
         cursor.execute(sql, params)
         while rows := cursor.fetchmany(size):
             yield rows
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from monitoring import audit, audit_export, audit_pages
+from monitoring import audit, audit_export, audit_pages, raw_rows
 from monitoring.audit import Subject
 from monitoring.audit_pages import Wanted
 from monitoring.models import AuditEntry
@@ -25,6 +25,7 @@ AUDIT = Subject(kind="audit", id="1", label="audit")
 
 
 @require_GET
+@raw_rows.whatever_stands
 def history(request: HttpRequest) -> HttpResponse:
     """Show the audit, newest first."""
     form = HistoryForm(request.GET or None)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from approvals.models import SignOff
-from monitoring import audit, audit_export, field_diff, verify
+from monitoring import audit, audit_export, field_diff, raw_rows, verify
 from monitoring.models import AuditEntry
 from rollout import access
 from rollout.views.history_links import subject_url
@@ -17,10 +17,11 @@ UNSHOWN = frozenset({"salt", "name", "printed"})  # the names stand above
 
 
 @require_GET
+@raw_rows.whatever_stands
 def history_entry(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the entry of a number; to htmx only what stands below its line in the list."""
     row = get_object_or_404(AuditEntry, seq=pk)
-    told = json.loads(row.body)
+    told, person = _read(row.body), _read(row.person)
     data = told.get("data")
     changed, rest = field_diff.told(data) if data else ((), ())
     context = {
@@ -30,8 +31,8 @@ def history_entry(request: HttpRequest, pk: int) -> HttpResponse:
         "changed": changed,
         "told": rest,
         "manifests": _manifests(row, told),
-        "printed": json.loads(row.person).get("printed", "") if row.person else "",
-        "person": _person(row) if access.groups_of(request) & access.AUDITORS else (),
+        "printed": person.get("printed", ""),
+        "person": _shown(person) if access.groups_of(request) & access.AUDITORS else (),
         "problems": _problems(row),
         "newer": row.seq + 1 if row.seq < audit.head()[0] else 0,
     }
@@ -46,18 +47,26 @@ def _problems(row: AuditEntry) -> tuple[str, ...]:
     return tuple(verify.verify_entries(audit_export.rows(AuditEntry.objects.filter(pk=row.pk)), after=after).problems)
 
 
-def _person(row: AuditEntry) -> tuple[tuple[str, str], ...]:
+def _read(text: str) -> dict[str, Any]:
+    """Return what a body or the personal data behind it tells; nothing where somebody wrote what no entry has."""
+    try:
+        told = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    parts = (told.get("actor", {}), told.get("data", {})) if isinstance(told, dict) else ("",)
+    return told if all(isinstance(part, dict) for part in parts) else {}
+
+
+def _shown(person: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return the personal data behind the entry, until it is erased."""
-    if not row.person:
-        return ()
-    return tuple((key, str(value)) for key, value in json.loads(row.person).items() if value and key not in UNSHOWN)
+    return tuple((key, str(value)) for key, value in person.items() if value and key not in UNSHOWN)
 
 
 def _manifests(row: AuditEntry, told: dict[str, Any]) -> tuple[int, int]:
     """Return the sign-off that an entry opened and the one before it, when there are two manifests to compare."""
-    if row.action != "sign_off.opened":
+    number = told.get("data", {}).get("sign_off", 0)
+    if row.action != "sign_off.opened" or not isinstance(number, int):
         return (0, 0)
-    number = told["data"].get("sign_off", 0)
     about = {"subject_kind": row.subject_kind, "subject_id": row.subject_id}
     older = SignOff.objects.filter(pk__lt=number, **about).order_by("-pk").values_list("pk", flat=True).first()
     return (older, number) if older else (0, 0)

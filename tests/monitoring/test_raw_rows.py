@@ -96,6 +96,14 @@ def test_a_number_that_is_none_is_named(chain):
     assert "#-1: expected #3: entries are missing, doubled or out of order" in found
 
 
+def test_a_head_row_that_is_no_text_is_named(chain):
+    on("sqlite")
+    guards.remove(connection, checks.audit_guard())
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE monitoring_audithead SET hash=CAST(x'ff' AS TEXT)")
+    assert audit_verify.verify_database().problems[0].startswith("the head row says #3 ")
+
+
 def test_the_command_says_it_and_exits_1(chain):
     on("sqlite")
     write("body=CAST(body AS BLOB)")

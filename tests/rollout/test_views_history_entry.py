@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from approvals.models import Person, SignOff
-from monitoring import audit, guards
+from monitoring import audit, checks, guards
 from monitoring.audit import Subject
 from monitoring.models import AuditEntry
 from rollout import drafting
@@ -124,3 +124,40 @@ def test_a_draft_has_nothing_frozen(cast: Cast, target: Target) -> None:
 def test_manifests_that_there_are_not_are_not_found(cast: Cast, target: Target, query: str) -> None:
     rollout = factories.make_waiting(target, cast["rita"])
     assert browser(cast["ann"]).get(f"/rollouts/{rollout.pk}/manifests/?{query}").status_code == 404
+
+
+TAMPERED = {
+    "body=CAST(x'7bff' AS TEXT)": "the sha256 of the body is not the hash",
+    "body='no JSON'": "the sha256 of the body is not the hash",
+    "body='[]'": "the sha256 of the body is not the hash",
+    """body='{"actor":7,"data":7}'""": "the sha256 of the body is not the hash",
+    "why=CAST(x'77ff' AS TEXT)": "why shows",
+    "action=CAST(x'77ff' AS TEXT)": "action shows",
+    "subject_label=CAST(x'77ff' AS TEXT)": "subject_label shows",
+    "old=CAST(x'77ff' AS TEXT), new='x'": "old shows",
+    "via=CAST(x'77ff' AS TEXT)": "via shows",
+    "actor_name=CAST(x'77ff' AS TEXT)": "actor_name shows",
+    "person='no JSON'": "person",
+}
+
+
+@pytest.fixture(params=TAMPERED)
+def tampered(request: pytest.FixtureRequest, cast: Cast, target: Target) -> tuple[AuditEntry, str]:
+    """Return an entry that somebody wrote into in SQL, and what its page must say."""
+    if connection.vendor != "sqlite" and "CAST" in request.param:
+        pytest.skip("PostgreSQL keeps no text that is none")
+    entry = newest("configuration.loaded")
+    guards.remove(connection, checks.audit_guard())
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE monitoring_auditentry SET {request.param} WHERE seq = {entry.seq}")
+    return entry, TAMPERED[request.param]
+
+
+def test_an_entry_that_was_written_into_is_shown_and_named(cast: Cast, tampered: tuple[AuditEntry, str]) -> None:
+    entry, problem = tampered
+    assert problem in text(cast["aud"], entry)
+
+
+def test_the_history_shows_what_was_written_into(cast: Cast, tampered: tuple[AuditEntry, str]) -> None:
+    answer = browser(cast["aud"]).get("/history/")
+    assert f"#{tampered[0].seq}<" in answer.content.decode()
