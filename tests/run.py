@@ -8,14 +8,14 @@ import sys
 import tempfile
 import time
 from fnmatch import fnmatch
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 BUDGET = 23 * 60  # seconds that everything should take, of the 30 minutes that CI has; the faults 8 of them
-# Stages at a time, on two cores; of the faults two mostly wait.
-AT_ONCE, FAULTS_AT_ONCE = 3, 4
+AT_ONCE = 3  # stages, on two cores: some mostly wait, and stand in the queue beside those that use the CPU
 MEMORY = Path("/dev/shm")
 # What must also run where no server runs (macOS, Windows): arithmetic, formats, archive, artifacts.
 PORTABLE = (
@@ -70,13 +70,16 @@ def halves() -> tuple[list[str], list[str]]:
     return names[::4] + names[3::4], names[1::4] + names[2::4]
 
 
-def faults() -> list[list[str]]:
-    """Return the tests that inject faults in five lists: two that mostly wait, and three that use the CPU meanwhile."""
+def faults(pytest: tuple[str, ...]) -> list[Stage]:
+    """Return the tests that inject faults in five stages: two that mostly wait, then three that use the CPU."""
     found = sorted((ROOT / "tests/faults").glob("test_*.py"))
     busy = {path.stem: path.relative_to(ROOT).as_posix() for path in found}
     alone = [[busy.pop(name)] for name in BUSIEST]
     waiting = list(busy.values())
-    return [waiting[::2], waiting[1::2], *alone]
+    return [
+        Stage(f"faults, part {part}", (*pytest, "-p", "no:cacheprovider", "--durations", "10", *files))
+        for part, files in enumerate([waiting[::2], waiting[1::2], *alone], 1)
+    ]
 
 
 def stages(arguments: list[str]) -> list[list[Stage]]:
@@ -105,18 +108,21 @@ def stages(arguments: list[str]) -> list[list[Stage]]:
             Stage("mypy", ("mypy",)),
             Stage("migrations", ("django", "makemigrations", "--check", "--dry-run", "--settings", "rollout.settings")),
         ],
-        [
-            Stage("browser", (*slow, "tests/browser")),
-            Stage("journeys", (*slow, "tests/journeys")),
-            *on_sqlite,
-            *(on_postgres if url else []),
-            *(Stage(f"other slow tests, half {half}", (*slow, *files)) for half, files in enumerate(others, 1)),
-        ],
-        [
-            Stage(f"faults, part {part}", (*pytest, "-p", "no:cacheprovider", "--durations", "10", *files))
-            for part, files in enumerate(faults(), 1)
-        ],
+        _mixed(
+            [Stage("browser", (*slow, "tests/browser")), Stage("journeys", (*slow, "tests/journeys")), *faults(pytest)],
+            [
+                *on_sqlite,
+                *(on_postgres if url else []),
+                *(Stage(f"other slow tests, half {half}", (*slow, *files)) for half, files in enumerate(others, 1)),
+            ],
+        ),
     ]
+
+
+def _mixed(waiting: list[Stage], busy: list[Stage]) -> list[Stage]:
+    """Return two that mostly wait, then one of each in turn."""
+    pairs = zip_longest(waiting[2:], busy)
+    return [*waiting[:2], *(stage for pair in pairs for stage in reversed(pair) if stage)]
 
 
 def environment(stage: Stage, browser: str | None) -> dict[str, str]:
@@ -141,10 +147,9 @@ def run(group: list[Stage], browser: str | None) -> list[tuple[bool, str]]:
     A stage that runs alone is seen while it runs, the others when they have ended.
     """
     report, running, waiting = [], {}, list(group)
-    most = FAULTS_AT_ONCE if group[0].name.startswith("faults") else AT_ONCE
     with tempfile.TemporaryDirectory() as folder:
         while waiting or running:
-            while waiting and len(running) < most:
+            while waiting and len(running) < AT_ONCE:
                 stage = waiting.pop(0)
                 print(f"== {stage.name}", flush=True)
                 log = Path(folder, str(len(waiting)))
