@@ -15,10 +15,10 @@ from typing import Any
 
 from django.conf import settings
 
-from . import audit, storage
+from . import audit, signing, storage
 from .audit import SYSTEM, Actor, Subject
 from .models import AuditEntry, Checkpoint
-from .verify import Signed, number_of
+from .verify import Signed, key_id, number_of
 
 TAIL_BYTES = 1 << 16
 ABOUT = Subject(kind="audit", id="1", label="audit")
@@ -57,17 +57,10 @@ def refusal() -> str:
 
 def last() -> Point | None:
     """Return the newest entry that the file knows; None when there is no file."""
-    try:
-        with path().open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
+    newest = _newest()
+    if newest is None:
         return None
-    for line in reversed(lines):
-        point = _point(_read(line))
-        if point is not None:
-            return point
-    return Point(0, "")
+    return next((point for point in map(_point, newest) if point is not None), Point(0, ""))
 
 
 def begin(now: datetime) -> None:
@@ -80,16 +73,52 @@ def begin(now: datetime) -> None:
 
 
 def keep_up() -> int:
-    """Append every checkpoint that the file has not yet, and return how many."""
+    """Append every checkpoint that the file has not yet, and return how many.
+
+    Raises SigningError at one that is not by the key in force over an entry of the chain: somebody put it there, and
+    what the file would know from it, it would know from him.
+    """
     if refusal():
         return 0  # what is there is the only witness: nothing of this database is written behind it
     known = last()
     since = known.seq if known else 0
-    missing = Checkpoint.objects.filter(seq__gt=since).order_by("seq")
-    lines = [line_of(one) for one in missing.iterator()]
+    missing = list(Checkpoint.objects.filter(seq__gt=since).order_by("seq"))
+    force = _in_force() if missing else frozenset()
+    lines = []
+    for one in missing:
+        told = _told_by_us(one, force)
+        force = frozenset({key_id(told["next"]) if told["next"] else told["key"]})
+        lines.append(line_of(one))
     if lines:
         _append(*lines)
     return len(lines)
+
+
+def _told_by_us(one: Checkpoint, force: frozenset[str]) -> Mapping[str, Any]:
+    """Return what a checkpoint says, if it is by a key in force, says what its columns show, and its entry stands."""
+    try:
+        told: Mapping[str, Any] = json.loads(one.body)
+        right = signing.check(bytes.fromhex(told["public_key"]), bytes.fromhex(one.signature), one.body.encode())
+        mine = right and key_id(told["public_key"]) == told["key"] == one.key and (not force or told["key"] in force)
+        if mine and (told["seq"], told["hash"]) == (one.seq, one.hash) and _holds(Point(one.seq, one.hash)):
+            return told
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # somebody wrote into it: it is not ours either
+    raise signing.SigningError(
+        f"The checkpoint at #{one.seq} is not by the key in force over this chain: somebody put it there."
+    )
+
+
+def _in_force() -> frozenset[str]:
+    """Return the ids of the keys that may have signed what comes next, as the file knows; none while it knows none."""
+    noted: set[str] = set()
+    for told in _newest() or ():
+        if "key" in told:
+            noted.add(str(told["key"]["key"]))
+        elif "checkpoint" in told:
+            body = json.loads(told["checkpoint"])
+            return frozenset({*noted, key_id(body["next"]) if body["next"] else body["key"]})
+    return frozenset(noted)
 
 
 def line_of(one: Checkpoint) -> str:
@@ -169,6 +198,16 @@ def _append(*lines: str) -> None:
         storage.sync_open(file)
     if new:
         storage.sync_directory(path().parent)
+
+
+def _newest() -> list[Mapping[str, Any]] | None:
+    """Return the newest lines of the file, the newest first; None when there is no file."""
+    try:
+        with path().open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return [told for told in map(_read, reversed(file.read().split(b"\n"))) if told]
+    except FileNotFoundError:
+        return None
 
 
 def _lines() -> Iterator[Mapping[str, Any]]:

@@ -88,6 +88,18 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
         nudge.run(rollback.pk)
 
 
+def not_borne_out(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """End a run of which the audit tells something else: its next step is not begun, what it changed is undone."""
+    with audit.turn():
+        hold(run)
+        if run.kind == Run.Kind.DEPLOY:
+            deploy_failed(run, why=why, title="Not borne out by the audit", now=now)
+        elif run.kind == Run.Kind.VALIDATE:
+            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+        else:
+            _rollback_failed(run, step, why=why, now=now)
+
+
 def aborted(run: Run, *, now: datetime) -> None:
     """Do what an abort asked for: end the run, and roll back when something may have been changed."""
     why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM

@@ -22,7 +22,7 @@ from django.utils import timezone
 from approvals import ledger
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import actions, ballast, commands, endings, freezing, glass, opening, recovering, runner, watching
+from rollout import actions, ballast, borne, commands, endings, freezing, glass, opening, recovering, runner, watching
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
 from rollout.models import BreakGlass, Effect, Rollout, Run, Step
 from rollout.permits import TargetHeldError, require_clock, require_room
@@ -73,6 +73,8 @@ def _go_on(run: Run, now: datetime) -> None:
         endings.finished(run, now=now)
     elif following.state == S.RUNNING:
         return  # claimed by another worker since we looked
+    elif why := borne.why_not(run):
+        endings.not_borne_out(run, following, why=f"{why}; the database was edited", now=now)
     elif following.kind == "watch":
         watching.begin(run, following, now=now)
     else:
@@ -105,15 +107,15 @@ def _begin(run: Run, now: datetime) -> bool:
 
 def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
     """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
-    broken = BreakGlass.objects.filter(run=run).select_related("sign_off").first()
+    broken = BreakGlass.objects.filter(run=run, rollout=rollout).select_related("sign_off").first()
     actions.require_free(run.target, now=now, emergency=broken is not None)
     starter = User.objects.get(pk=run.started_by_id or 0)
     actions.require(starter, run.target, {"deploy-operator", "ops"})
     changed = freezing.changed(rollout)
     if changed:
         raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
-    if rollout.sign_off is None:
-        raise actions.Refused("there is no sign-off")
+    if rollout.sign_off is None or (why := borne.not_about(rollout.sign_off, rollout) or borne.not_told(run)):
+        raise actions.Refused(why if rollout.sign_off else "there is no sign-off")
     require_clock(rollout.sign_off, now=now)
     if broken is not None:
         glass.check(broken, now=now)

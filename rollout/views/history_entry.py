@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from approvals.models import SignOff
-from monitoring import audit, audit_export, field_diff, raw_rows, verify
+from monitoring import audit, audit_export, audit_told, field_diff, raw_rows, verify
 from monitoring.models import AuditEntry
 from rollout import access
 from rollout.views.history_links import subject_url
@@ -41,10 +41,13 @@ def history_entry(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _problems(row: AuditEntry) -> tuple[str, ...]:
-    """Verify the entry against itself and the one before it, as the offline verifier does."""
-    before = AuditEntry.objects.filter(seq=row.seq - 1).values_list("hash", flat=True).first()
-    after = (row.seq - 1, before or verify.GENESIS)
-    return tuple(verify.verify_entries(audit_export.rows(AuditEntry.objects.filter(pk=row.pk)), after=after).problems)
+    """Verify the entry against itself, the one before it, and the one after it or the head, as the verifiers do."""
+    mine = AuditEntry.objects.filter(pk=row.pk)
+    with raw_rows.any_text():  # also where the page is drawn with codes in place of what is no text
+        before = AuditEntry.objects.filter(seq=row.seq - 1).values_list("hash", flat=True).first()
+        after = (row.seq - 1, before or (verify.GENESIS if row.seq == 1 else "none"))
+        sealed = verify.verify_entries(audit_export.rows(mine), after=after).problems
+        return tuple(dict.fromkeys([*sealed, *audit_told.told(mine)[1]]))
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ BY_COMPONENT = frozenset({"component", "target"})
 def subject_url(entry: AuditEntry) -> str:
     """Return the page of an entry's subject, or nothing when it has none."""
     page = PAGES.get(entry.subject_kind)
-    if page and entry.subject_id.isdigit():
+    if page and entry.subject_id.isdecimal() and entry.subject_id.isascii() and len(entry.subject_id) < 19:
         return reverse(page, args=[int(entry.subject_id)])
     if entry.subject_kind in BY_COMPONENT and entry.component:
         return reverse("component", args=[entry.component])

@@ -1,9 +1,10 @@
 """The anchor file: what it keeps, and what it finds when the database is another one."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection
 
-from monitoring import anchors, audit, audit_verify, guards
+from monitoring import anchors, audit, audit_verify, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 
 from .effects import NOW, RITA, later
@@ -131,3 +132,38 @@ def test_the_last_of_very_many_lines_is_found(known):
     with anchors.path().open("a") as file:
         file.write(f"{last}\n" * 300)
     assert anchors.last() == anchors.Point(*audit.head())
+
+
+def put_there(known, **changes):
+    """Put a checkpoint over the sixth entry into the table, by the key of whoever does that."""
+    stranger = signing.Signer(Ed25519PrivateKey.generate())
+    text = checkpoints.text_of(stranger, known.seq, known.hash, NOW)
+    row = {"seq": known.seq, "hash": known.hash, "key": stranger.key, "body": text, "signature": stranger.sign(text)}
+    Checkpoint.objects.create(at=NOW, **{**row, **changes})
+
+
+@pytest.mark.parametrize("changes", [{}, {"signature": "00"}, {"body": "x"}, {"body": "[]"}, {"signature": "zz"}])
+def test_a_checkpoint_by_another_key_comes_into_no_file_and_stops_no_pulse(known, changes):
+    put_there(known, **changes)
+    notary().look(later(5))
+    with pytest.raises(signing.SigningError, match="checkpoint at #6 is not by the key in force"):
+        anchors.keep_up()
+    assert anchors.last() == anchors.Point(5, AuditEntry.objects.get(seq=5).hash)
+
+
+@pytest.mark.parametrize(("seq", "digest", "right"), [(6, None, False), (6, "f" * 64, True), (106, None, True)])
+def test_one_in_the_name_of_our_key_comes_into_no_file(known, seq, digest, right):
+    mine = signing.load(checkpoints.key_file())
+    text = checkpoints.text_of(mine, known.seq, digest or known.hash, NOW)
+    signature = mine.sign(text if right else "another text")
+    put_there(known, seq=seq, hash=digest or known.hash, key=mine.key, body=text, signature=signature)
+    notary().look(later(5))
+    with pytest.raises(signing.SigningError, match="is not by the key in force over this chain"):
+        anchors.keep_up()
+    assert anchors.last().seq == 5
+
+
+def test_why_nothing_is_signed_is_told(known, caplog):
+    put_there(known)
+    notary().look(later(5))
+    assert "no checkpoint: SigningError" in caplog.text

@@ -1,5 +1,7 @@
 """One entry with its proof, and a rollout's manifests compared field by field."""
 
+import hashlib
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -11,6 +13,7 @@ from monitoring.models import AuditEntry
 from rollout import drafting
 from rollout.models import Rollout, Target
 from tests import factories
+from tests.approvals import forger
 from tests.rollout.signed_in import browser
 
 Cast = dict[str, User]
@@ -138,6 +141,10 @@ TAMPERED = {
     "via=CAST(x'77ff' AS TEXT)": "via shows",
     "actor_name=CAST(x'77ff' AS TEXT)": "actor_name shows",
     "person='no JSON'": "person",
+    "why=CAST(x'61ff' AS TEXT)": "why shows",
+    "subject_kind='rollout', subject_id='²'": "subject_kind shows",
+    "subject_kind='rollout', subject_id='" + "9" * 60 + "'": "subject_kind shows",
+    "seq=5000": "prev is not the hash",
 }
 
 
@@ -150,7 +157,16 @@ def tampered(request: pytest.FixtureRequest, cast: Cast, target: Target) -> tupl
     guards.remove(connection, checks.audit_guard())
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE monitoring_auditentry SET {request.param} WHERE seq = {entry.seq}")
+    entry.seq = 5000 if "seq=" in request.param else entry.seq
     return entry, TAMPERED[request.param]
+
+
+def test_an_entry_that_was_written_anew_alone_does_not_hold(cast: Cast, target: Target) -> None:
+    entry = newest("configuration.loaded")
+    body = entry.body.replace('"why":""', '"why":"because"')
+    assert body != entry.body
+    forger.edit(entry, body=body, why="because", hash=hashlib.sha256(body.encode()).hexdigest())
+    assert "the chain does not go on from it" in text(cast["aud"], entry)
 
 
 def test_an_entry_that_was_written_into_is_shown_and_named(cast: Cast, tampered: tuple[AuditEntry, str]) -> None:
