@@ -15,8 +15,9 @@ class ApprovalsConfig(AppConfig):
     name = "approvals"
 
     def ready(self) -> None:
-        """Connect sign-ins to the audit, and guard the table of decisions."""
+        """Connect sign-ins to the audit, end what a closed account gave, and guard the table of decisions."""
         # by name, because it imports models and those are loaded after this module
         import_module("approvals.signins").connect()
+        import_module("approvals.delegation").connect()
         post_migrate.connect(checks.install_guards, sender=self, dispatch_uid="approvals.guards")
         register(checks.guards_stand, Tags.database)

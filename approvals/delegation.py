@@ -10,7 +10,7 @@ from django.utils import timezone
 from monitoring import audit
 from monitoring.audit import Actor
 
-from . import people, roles
+from . import events, people, roles
 from .actors import about
 from .groups import CONSENTING
 from .models import Delegation, Person
@@ -71,6 +71,20 @@ def end(given: Delegation, *, user: User, why: str, by: Actor, now: datetime) ->
         data = {"delegation": given.pk, "deputy": given.deputy_id}
         audit.append(action="delegation.ended", by=by, subject=about(given.user), why=why.strip(), data=data, now=now)
     given.refresh_from_db()
+
+
+def connect() -> None:
+    """End the delegations of accounts from now on, whoever closes or opens them."""
+    events.account_turned.connect(end_all, dispatch_uid="approvals.delegation")
+
+
+def end_all(*, user: User, why: str, by: Actor, now: datetime, **_: object) -> None:
+    """End what an account gave and what it was given, in the transaction that closes it or opens it again."""
+    mine = Delegation.objects.filter(Q(user=user.pk) | Q(deputy=user.pk), ended_at=None, ends_at__gt=now)
+    for one in mine.select_related("user").order_by("pk"):
+        Delegation.objects.filter(pk=one.pk).update(ended_at=now, ended_by=by.id, ended_why=why.strip()[:300])
+        data = {"delegation": one.pk, "deputy": one.deputy_id}
+        audit.append(action="delegation.ended", by=by, subject=about(one.user), why=why.strip(), data=data, now=now)
 
 
 def live(*, now: datetime) -> QuerySet[Delegation]:

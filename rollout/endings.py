@@ -92,12 +92,10 @@ def not_borne_out(run: Run, step: Step, *, why: str, now: datetime) -> None:
     """End a run of which the audit tells something else: its next step is not begun, what it changed is undone."""
     with audit.turn():
         hold(run)
-        if run.kind == Run.Kind.DEPLOY:
-            deploy_failed(run, why=why, title="Not borne out by the audit", now=now)
-        elif run.kind == Run.Kind.VALIDATE:
+        if run.kind == Run.Kind.VALIDATE:
             _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         else:
-            _rollback_failed(run, step, why=why, now=now)
+            not_done(run, step, why=why, now=now)
 
 
 def aborted(run: Run, *, now: datetime) -> None:

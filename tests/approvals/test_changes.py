@@ -10,13 +10,14 @@ from django.db import IntegrityError, transaction
 
 from approvals import changes, ledger, roles
 from approvals.append_only import AppendOnlyError
-from approvals.models import Change, ChangeAnswer, Person
+from approvals.models import Change, ChangeAnswer, Delegation, Person
 from approvals.proof import Refused
 from approvals.roles import Rights
 from monitoring.models import AuditEntry, Notice
 from tests.base import make_user
 
 from .people_world import asker, password_proposed, proposed, with_roles
+from .test_delegation import give
 from .world import DAY, NOW, actor
 
 Cast = dict[str, User]
@@ -262,6 +263,16 @@ def test_to_open_it_again_takes_two(cast: Cast) -> None:
     assert not User.objects.get(pk=cast["ann"].pk).is_active
     changes.confirm(change, asker=asker(cast["ari"]))
     assert held(cast["ann"]) == {"approver"}
+
+
+@pytest.mark.parametrize(("gives", "stands_in"), [("ann", "abe"), ("abe", "ann")])
+def test_what_a_closed_account_delegated_or_stood_in_for_does_not_wake_with_it(
+    cast: Cast, gives: str, stands_in: str
+) -> None:
+    give(cast[gives], cast[stands_in])
+    changes.disable(cast["ann"], why="lost the laptop", asker=asker(cast["ada"]))
+    changes.confirm(proposed(cast["ada"], cast["ann"], "approver", active=True), asker=asker(cast["ari"]))
+    assert Delegation.objects.get().ended_by == cast["ada"] and entry("delegation.ended").why == "lost the laptop"
 
 
 def test_a_closed_account_overtakes_the_change_that_waited(cast: Cast) -> None:
