@@ -10,9 +10,10 @@ import time_machine
 from django.contrib.auth.models import User
 
 from approvals.change_rules import Asker
+from monitoring import audit
 from monitoring.audit import SYSTEM, Actor, Via
 from rollout import actions, drafting, evidence, freezing, glass, glass_review, loading, transitions
-from rollout.models import BreakGlass, Component, GlassReview, Release, Rollout, Target
+from rollout.models import BreakGlass, Component, GlassReview, Release, Rollout, Run, Target
 from rollout.states import RolloutState as R
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -164,6 +165,13 @@ def put_in(rollout: Rollout, state: str, **columns: Any) -> Rollout:
     """Write a state past all rules; for tests of what happens from there."""
     Rollout.objects.filter(pk=rollout.pk).update(state=state, **columns)
     return fresh(rollout)
+
+
+def told(run: Run) -> Run:
+    """Let the audit tell that a run was opened which a test wrote past all rules."""
+    action, subject = f"run.{run.kind}.opened", transitions.subject_of(run)
+    audit.append(action=action, by=SYSTEM, subject=subject, new=run.state, now=NOW)
+    return run
 
 
 def make_waiting(target: Target, user: User, version: str = "1.1.0") -> Rollout:

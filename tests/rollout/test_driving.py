@@ -15,7 +15,7 @@ from monitoring.models import AuditEntry
 from rollout import backups, commands, driving, nudge, runner
 from rollout.models import Backup, Run
 from rollout.states import RunState as N
-from tests.factories import NOW, TOML, fresh, load, make_draft, write_component
+from tests.factories import NOW, TOML, fresh, load, make_draft, told, write_component
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def test_a_busy_target_is_not_backed_up(target):
 @pytest.mark.slow
 def test_a_run_is_driven_to_its_end_and_told_step_by_step(target, cast):
     draft = make_draft(target, cast["rita"])
-    run = Run.objects.create(rollout=draft, target=target, kind="validate", created_at=NOW)
+    run = told(Run.objects.create(rollout=draft, target=target, kind="validate", created_at=NOW))
     run.steps.create(number=1, kind="preflight", title="Health checked", timeout_s=30)
     type(draft).objects.filter(pk=draft.pk).update(state="VALIDATING")
     lines: list[str] = []
     ended = driving.drive(run, lines.append)
     assert ended.state == N.FAILED and fresh(draft).state == "DRAFT"
-    told = "\n".join(lines)
-    assert "[1/1] Health checked: running" in told and "[1/1] Health checked: failed" in told
+    said = "\n".join(lines)
+    assert "[1/1] Health checked: running" in said and "[1/1] Health checked: failed" in said
     assert lines[-1].endswith(f"validate run {run.pk}: failed {ended.reason}")

@@ -9,11 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from approvals.ledger import Refused
-from monitoring import audit
 from monitoring.models import Incident
 from rollout import alarms, backups, commands, engine, leftovers, runner
 from rollout.models import Run, Target
-from rollout.transitions import subject_of
 from tests import factories
 from tests.factories import NOW, actor
 
@@ -27,8 +25,7 @@ def rollback(target: Target, cast: dict[str, User]) -> Run:
     state = {"kind": "rollback", "state": "RUNNING", "created_at": NOW, "started_at": NOW}
     run = Run.objects.create(rollout=rollout, target=target, host_id=target.host_id, **state)
     run.steps.create(number=1, kind="verify", title="Backup read back whole", params={"what": "backup"})
-    audit.append(action="run.rollback.opened", by=audit.SYSTEM, subject=subject_of(run), new=run.state, now=NOW)
-    return run
+    return factories.told(run)
 
 
 @pytest.fixture
