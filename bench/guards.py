@@ -38,6 +38,7 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/moves.py": (LEDGER, ()),
     "approvals/proven.py": (("proven",), ()),
     "approvals/stepup.py": (("stepup", "signins"), ()),
+    "rollout/borne.py": ((), ("borne",)),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }
 LIMIT_S = 120
