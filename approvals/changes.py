@@ -17,7 +17,7 @@ from monitoring import audit, notices
 from monitoring.audit import SYSTEM, Actor
 from monitoring.routes import Route
 
-from . import addresses, change_rules, factors, identities, naming, roles, sessions
+from . import addresses, change_rules, events, factors, identities, naming, roles, sessions
 from .actors import about
 from .change_rules import Asker
 from .models import Change, ChangeAnswer, Person
@@ -153,6 +153,8 @@ def _put_in_force(change: Change, *, by: Actor, now: datetime) -> None:
     if change.kind != Kind.RIGHTS or old.email != new.email or (new.active and not old.active):
         # who holds the old address, or the lost things, may hold the identity as well; the new address links another
         identities.unlink_all(change.user, why=change.why, by=by, now=now)
+    if change.kind in (Kind.FACTORS, Kind.PASSWORD):
+        events.account_turned.send(sender=None, user=change.user, why=change.why, by=by, now=now)
 
 
 def _answer(

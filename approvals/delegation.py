@@ -74,12 +74,12 @@ def end(given: Delegation, *, user: User, why: str, by: Actor, now: datetime) ->
 
 
 def connect() -> None:
-    """End the delegations of accounts from now on, whoever closes or opens them."""
+    """End the delegations of accounts from now on, whoever closes, opens or resets them."""
     events.account_turned.connect(end_all, dispatch_uid="approvals.delegation")
 
 
 def end_all(*, user: User, why: str, by: Actor, now: datetime, **_: object) -> None:
-    """End what an account gave and what it was given, in the transaction that closes it or opens it again."""
+    """End what an account gave and what it was given, in the transaction that closes, opens or resets it."""
     mine = Delegation.objects.filter(Q(user=user.pk) | Q(deputy=user.pk), ended_at=None, ends_at__gt=now)
     for one in mine.select_related("user").order_by("pk"):
         Delegation.objects.filter(pk=one.pk).update(ended_at=now, ended_by=by.id, ended_why=why.strip()[:300])

@@ -2,5 +2,6 @@
 
 from django.dispatch import Signal
 
-# An account was closed or opened again: what it held must not wake up with it. Sent with user, why, by and now.
+# An account was closed or opened again, or its password or factors were taken away because somebody else may have them:
+# what it held must neither wake up with it nor outlive them. Sent with user, why, by and now.
 account_turned = Signal()

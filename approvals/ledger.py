@@ -153,8 +153,7 @@ def expire_due(now: datetime) -> list[SignOff]:
 def may_start(sign_off: SignOff, *, by: Actor, now: datetime) -> tuple[Standing, Member]:
     """Return what a sign-off is worth and who starts; raise Refused, naming what is missing, unless he may now."""
     check_digest(sign_off.manifest, sign_off.digest)
-    proven.require(sign_off)
-    state = standing(sign_off, now=now)
+    state = standing(sign_off, now=now, decisions=proven.require(sign_off))
     starter = people.member(by.id, sign_off.component, now=now) if by.id is not None and by.via in DOORS else None
     if starter is None:
         raise Refused("A run is started by a signed-in person, not by a token or by the system.")

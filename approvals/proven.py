@@ -20,7 +20,7 @@ from monitoring.models import AuditEntry
 from monitoring.verify import DECIDED, PASSKEYS, decision_problems
 
 from . import bound
-from .models import SignOff
+from .models import Decision, SignOff
 from .proof import Refused
 
 Json = dict[str, Any]
@@ -31,16 +31,20 @@ CHUNK = 200
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
-def require(sign_off: SignOff) -> None:
-    """Raise Refused, with the first thing that is wrong, unless a sign-off is what the audit tells."""
-    if wrong := next(chain(_broken(sign_off), problems(sign_off)), ""):
+def require(sign_off: SignOff) -> list[Decision]:
+    """Return the decisions over a sign-off that is what the audit tells; raise Refused with the first thing wrong.
+
+    Whoever counts these counts what was proved: read again, they could be others.
+    """
+    rows = list(_rows(sign_off))
+    if wrong := next(chain(_broken(sign_off, rows), problems(sign_off, rows)), ""):
         raise Refused(f"The audit does not bear this sign-off out: {wrong}. The database was edited; nothing starts.")
+    return rows
 
 
-def problems(sign_off: SignOff) -> Iterator[str]:
-    """Yield what of a sign-off, and of the decisions over it, is not what the audit tells."""
-    rows = sign_off.decisions.select_related("signature").order_by("seq")
-    decisions = [bound.carried(one) for one in rows]
+def problems(sign_off: SignOff, rows: Iterable[Decision] | None = None) -> Iterator[str]:
+    """Yield what of a sign-off, and of its decisions (`rows`, or those that stand), is not what the audit tells."""
+    decisions = [bound.carried(one) for one in (_rows(sign_off) if rows is None else rows)]
     entries, wrong = audit_told.told(_about(sign_off))
     entries = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
     signers = {str(one["user"]) for one in decisions if one["assertion"]}
@@ -51,8 +55,7 @@ def problems(sign_off: SignOff) -> Iterator[str]:
     # as it stands now: who read it before somebody revoked has lost a race, and edited nothing
     state = SignOff.objects.filter(pk=sign_off.pk).values_list("state", flat=True).first() or sign_off.state
     yield from state_problems(state, entries)
-    absent = {str(one["on_behalf_of"]) for one in decisions if one["on_behalf_of"]}
-    given, edited = audit_told.told(_of_people(DELEGATIONS, absent))
+    given, edited = _delegations(one["on_behalf_of"] for one in decisions)
     yield from (*edited, *delegation_problems(decisions, given))
 
 
@@ -117,12 +120,7 @@ def delegation_problems(decisions: Iterable[Json], entries: list[Json]) -> Itera
         mine = [one for one in entries if one["subject"]["id"] == str(row["on_behalf_of"])]
         ended = {one["data"]["delegation"] for one in mine if one["action"] == ENDED and _moment(one["at"]) <= at}
         given = [one for one in mine if one["action"] == GIVEN and one["data"]["delegation"] not in ended]
-        if not any(
-            one["actor"]["id"] == row["on_behalf_of"]
-            and one["data"]["deputy"] == row["user"]
-            and _moment(one["data"]["starts_at"]) <= at < _moment(one["data"]["ends_at"])
-            for one in given
-        ):
+        if not any(_lets(one, absent=row["on_behalf_of"], deputy=row["user"], at=at) for one in given):
             yield f"decision {row['decision']} by {row['printed_name']}: no entry tells that it was delegated then"
 
 
@@ -130,13 +128,42 @@ _moment = datetime.fromisoformat
 NAMES = {"digest": "digest", "barred": "list of who is barred", "sign_off_sha256": "policy, list, time or subject"}
 
 
-def _broken(sign_off: SignOff) -> Iterator[str]:
-    """Yield what is wrong with the chain since the sign-off was opened: what stands outside of it tells nothing."""
+def _broken(sign_off: SignOff, decisions: list[Decision]) -> Iterator[str]:
+    """Yield what is wrong with the chain since the sign-off was opened, or an approval on another's behalf was let.
+
+    What stands outside of it tells nothing.
+    """
     mine = re.compile(rf'"sign_off":{sign_off.pk}[,}}]')
     rows = _about(sign_off).filter(action=OPENED).order_by("seq").values_list("seq", "body")
     first = next((seq for seq, body in rows if mine.search(body)), None)
     if first is not None:  # else nothing opened it, which `problems` says
-        yield from audit_told.broken_since(*audit_told.root_of(first))
+        yield from audit_told.broken_since(*audit_told.root_of(min([first, *_let_by(decisions)])))
+
+
+def _let_by(decisions: list[Decision]) -> Iterator[int]:
+    """Yield the numbers of the entries by which somebody let another approve; a delegation lasts 30 days at most."""
+    given = _delegations(one.on_behalf_of_id for one in decisions)[0]
+    for row in decisions:
+        for one in given:
+            if one["action"] == GIVEN and _lets(one, absent=row.on_behalf_of_id, deputy=row.user_id, at=row.at):
+                yield int(one["seq"])
+
+
+def _lets(entry: Json, *, absent: int | None, deputy: int, at: datetime) -> bool:
+    """Say whether an entry tells that somebody who is absent named that deputy for that moment; pure."""
+    told = entry["data"]
+    right = entry["actor"]["id"] == absent and told["deputy"] == deputy
+    return right and _moment(told["starts_at"]) <= at < _moment(told["ends_at"])
+
+
+def _rows(sign_off: SignOff) -> QuerySet[Decision]:
+    rows: QuerySet[Decision] = sign_off.decisions.select_related("signature").order_by("seq")
+    return rows
+
+
+def _delegations(absent: Iterable[int | None]) -> tuple[list[Json], list[str]]:
+    """Return what the audit tells of delegations by these people, and what is wrong with it."""
+    return audit_told.told(_of_people(DELEGATIONS, {str(one) for one in absent if one}))
 
 
 def _about(sign_off: SignOff) -> QuerySet[AuditEntry]:

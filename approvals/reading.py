@@ -1,6 +1,6 @@
 """Read a sign-off: its policy, voices and bars, and what it is worth by the roles that people hold now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
@@ -14,9 +14,9 @@ from .rules import Standing
 from .voices import Barred, Voice
 
 
-def standing(sign_off: SignOff, *, now: datetime) -> Standing:
-    """Return what a sign-off is worth now, by the roles that people hold now."""
-    voices = voices_of(sign_off)
+def standing(sign_off: SignOff, *, now: datetime, decisions: Iterable[Decision] | None = None) -> Standing:
+    """Return what a sign-off is worth now, by these decisions (or those that stand) and the roles that people hold."""
+    voices = voices_of(sign_off, decisions)
     known = people.members(sign_off.component, now=now)
     ids = {member.user_id for member in known}
     heard = {person for voice in voices for person in voice.people}
@@ -43,10 +43,10 @@ def barred_of(sign_off: SignOff) -> dict[int, tuple[str, ...]]:
     return {int(user_id): tuple(duties) for user_id, duties in sign_off.barred.items()}
 
 
-def voices_of(sign_off: SignOff) -> list[Voice]:
-    """Return the decisions of a sign-off in the order in which they were recorded."""
-    heard = sign_off.decisions.filter(kind__in=Decision.VOICES).order_by("seq")
-    return [voice_of(decision) for decision in heard]
+def voices_of(sign_off: SignOff, decisions: Iterable[Decision] | None = None) -> list[Voice]:
+    """Return what the rules hear of a sign-off's decisions (these, or those that stand), in the order of recording."""
+    heard = sign_off.decisions.order_by("seq") if decisions is None else decisions
+    return [voice_of(decision) for decision in heard if decision.kind in Decision.VOICES]
 
 
 def voice_of(decision: Decision) -> Voice:

@@ -4,6 +4,7 @@ A piece goes on from an entry whose hash is read beforehand, and the piece befor
 each entry is compared with the one before it, as in one pass.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -54,7 +55,8 @@ def in_processes(work: Callable[[S], T], chosen: list[S]) -> list[T]:
     if len(chosen) == 1:
         return [work(chosen[0])]
     connections.close_all()  # a fork must not share one
-    with multiprocessing.get_context("fork").Pool(len(chosen)) as pool:
+    # they make tuples by the million and no cycles, so the collector would only look
+    with multiprocessing.get_context("fork").Pool(len(chosen), initializer=gc.disable) as pool:
         return pool.map(work, chosen, chunksize=1)
 
 

@@ -55,10 +55,11 @@ def lock(path: Path) -> Iterator[TargetLock]:
     """Hold the lock file `path`; raise BusyError when another process does."""
     descriptor = detached.open_lock(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"{path.name} is held by another process")
         yield TargetLock(descriptor)
-    except BlockingIOError:
-        raise BusyError(f"{path.name} is held by another process")
     finally:
         os.close(descriptor)  # a runner that was started has a copy, and with it the lock
 

@@ -70,12 +70,12 @@ def revoke(token: Token, *, user: User, by: Actor, now: datetime) -> None:
 
 
 def connect() -> None:
-    """End the tokens of accounts from now on, whoever closes or opens them."""
+    """End the tokens of accounts from now on, whoever closes, opens or resets them."""
     events.account_turned.connect(end_all, dispatch_uid="rollout.tokens")
 
 
 def end_all(*, user: User, why: str, by: Actor, now: datetime, **_: object) -> None:
-    """End an account's tokens for good, in the transaction that closes it or opens it again.
+    """End an account's tokens for good, in the transaction that closes it, opens it again, or resets how to sign in.
 
     At the opening too: a token that was made while the account was being closed would wake up with it.
     """

@@ -61,6 +61,7 @@ def test_these_look_alike(one: str, other: str) -> None:
     "name",
     [
         "system",
+        "\u0455\u0443\u0455\u0442\u0435\u043c",
         "SYSTEM",
         "The System",
         "s\u0443stem",

@@ -13,7 +13,8 @@ from approvals import bound, delegation, factors, ledger, proven, signatures
 from approvals.ledger import Refused
 from approvals.models import Decision, Delegation, Signature, SignOff
 from approvals.rules import Policy
-from monitoring import canonical
+from monitoring import anchors, canonical
+from monitoring.checkpoints import Notary
 from monitoring.models import AuditEntry, AuditHead
 from tests.base import make_user
 
@@ -331,6 +332,8 @@ def on_behalf(cast: Cast, *, given: bool) -> SignOff:
         delegation.give(cast["abe"], eve, why="away", by=actor(cast["abe"]), now=NOW, **span)
     else:
         Delegation.objects.create(user=cast["abe"], deputy=eve, why="away", given_at=NOW, **span)
+    key_of(cast["ann"])  # what happened between, and was signed
+    Notary(()).look(NOW)
     sign_off = opened(cast["rita"])
     decide(sign_off, cast["ann"], "approver")
     decide(sign_off, cast["olaf"], "deploy-operator")
@@ -344,6 +347,31 @@ def test_an_approval_on_anothers_behalf_that_he_gave_counts(cast: Cast) -> None:
 
 def test_an_inserted_delegation_makes_no_consent(cast: Cast) -> None:
     refused(on_behalf(cast, given=False), cast, "by Eve: no entry tells that it was delegated then")
+
+
+def test_a_rewritten_entry_from_before_the_opening_lets_nobody_stand_in(cast: Cast) -> None:
+    sign_off = on_behalf(cast, given=True)
+    given, known = AuditEntry.objects.get(action="delegation.given"), anchors.last()
+    assert known is not None and known.seq > given.seq  # the start does not ask for the chain before that by itself
+    body = canonical.dumps(json.loads(given.body) | {"why": "for ever"})
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    forger.edit(given, body=body, hash=digest, why="for ever")
+    forger.edit(AuditEntry.objects.get(seq=given.seq + 1), prev=digest)  # so its neighbour goes on from it
+    with pytest.raises(Refused, match=f"#{given.seq + 1}: the body says"):
+        ledger.use(sign_off, by=actor(cast["olaf"]), now=NOW)
+
+
+def test_who_starts_counts_the_decisions_that_were_proved(
+    signed: SignOff, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proved, olaf = proven.require, Decision.objects.get(user=cast["olaf"])
+
+    def before_his(sign_off: SignOff) -> list[Decision]:
+        return [one for one in proved(sign_off) if one.pk != olaf.pk]  # as if his were put there a moment later
+
+    monkeypatch.setattr(proven, "require", before_his)
+    with pytest.raises(Refused, match="deploy-operator"):
+        ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
 
 
 def test_a_delegation_that_had_ended_makes_no_consent() -> None:

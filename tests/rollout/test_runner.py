@@ -270,3 +270,8 @@ def test_the_runner_is_told_where_the_ballast_stands(place: Place) -> None:
         lock.start(place.folder, ["true"], cwd=place.folder, env=env, timeout_s=5)
     place.end()
     assert (detached.read(place.folder / runner.COMMAND) or {})["ballast"] == "/somewhere/ballast"
+
+
+def test_what_would_block_in_the_hands_of_who_holds_the_lock_is_not_called_a_held_lock(tmp_path):
+    with pytest.raises(BlockingIOError), runner.lock(tmp_path / "lock"):
+        raise BlockingIOError(11, "no process can be started now")

@@ -5,14 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.exceptions import PermissionDenied
 
-from approvals import changes, roles
+from approvals import changes, factors, roles
 from approvals.ledger import Refused
 from monitoring.audit import Actor
 from monitoring.models import AuditEntry
 from rollout import actions, scan, tokens
 from rollout.models import Token
+from tests.approvals.soft_passkey import SoftPasskey
 from tests.factories import NOW, actor, asker, make_target
 
 
@@ -92,6 +94,17 @@ def test_a_token_that_was_made_while_its_account_was_closed_ends_as_it_opens(dha
     opened_again(cast)
     token.refresh_from_db()
     assert token.revoked_at == NOW
+
+
+@pytest.mark.parametrize("lost", ["PASSWORD", "FACTORS"])
+def test_a_token_does_not_outlive_what_its_owner_lost(dhash, cast, lost):
+    _, text = make(dhash, cast["rita"])
+    factors.add_passkey(cast["rita"], "Laptop", SoftPasskey().created("AA"), by=actor(cast["rita"]), now=NOW)
+    Authenticator.objects.update(created_at=NOW - timedelta(days=1))  # before it was lost
+    asked = changes.propose(cast["rita"], None, kind=lost, why="bag stolen", asker=asker(cast["ada"]))
+    changes.confirm(asked, asker=asker(cast["ari"]))
+    assert tokens.find(text, now=NOW) is None
+    assert AuditEntry.objects.get(action="token.revoked").why == "bag stolen"
 
 
 def test_other_changes_of_rights_end_no_token(dhash, cast):
