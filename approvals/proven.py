@@ -27,8 +27,6 @@ Json = dict[str, Any]
 OPENED = "sign_off.opened"
 DELEGATIONS = GIVEN, ENDED = "delegation.given", "delegation.ended"
 CHUNK = 200
-# what reading rows that anybody may have written can raise
-BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def require(sign_off: SignOff) -> list[Decision]:
@@ -57,6 +55,13 @@ def problems(sign_off: SignOff, rows: Iterable[Decision] | None = None) -> Itera
     yield from state_problems(state, entries)
     given, edited = _delegations(one["on_behalf_of"] for one in decisions)
     yield from (*edited, *delegation_problems(decisions, given))
+
+
+def opening_problems(sign_off: SignOff) -> Iterator[str]:
+    """Yield how a sign-off, its manifest among it, is not what the audit told when it was opened; whoever decided."""
+    entries, wrong = audit_told.told(_about(sign_off).filter(action=OPENED))
+    yield from wrong
+    yield from opened_problems(sign_off, [one for one in entries if one["data"].get("sign_off") == sign_off.pk])
 
 
 def state_problems(state: str, entries: list[Json]) -> Iterator[str]:
@@ -108,7 +113,7 @@ def compared(decisions: Iterable[Json], entries: list[Json], passkeys: list[Json
             continue
         try:
             found = list(decision_problems(row, told[number], passkeys))
-        except BROKEN as error:
+        except audit_told.BROKEN as error:
             found = [f"it cannot be read: {error!r}"]
         yield from (f"{by}: {problem}" for problem in found)
 

@@ -10,6 +10,8 @@ from .models import AuditEntry
 from .verify import GENESIS, problems_of
 
 Json = dict[str, Any]
+# what reading a body that anybody may have written can raise
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:

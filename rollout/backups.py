@@ -13,7 +13,7 @@ from django.conf import settings
 from approvals.ledger import Refused
 from monitoring import audit
 from monitoring.audit import Actor
-from rollout import commands, missing, runner, transitions
+from rollout import commands, missing, runner, told, transitions
 from rollout.archive import reader
 from rollout.intent import OUTPUT, Intent, Outcome
 from rollout.models import Backup, Run, Target
@@ -23,7 +23,13 @@ LOOK_S = 0.1
 
 
 def take(target: Target, *, by: Actor, now: datetime, say: Callable[[str], None]) -> Backup:
-    """Take a verified backup under the target's lock and register it; raise Refused when it is busy or fails."""
+    """Take a verified backup under the target's lock and register it.
+
+    Raises Refused when the target is busy, the backup fails, or its configuration is not the one that was loaded.
+    """
+    with audit.turn():
+        if problem := next(told.configuration_problems(target.component), ""):
+            raise Refused(f"No backup was taken: {problem}. The database was edited; load the file again.")
     folder = Path(settings.GR_RUN_DIR) / "steps" / f"backup-{target.pk}-{now:%Y%m%d%H%M%S}-{secrets.token_hex(3)}"
     folder.mkdir(parents=True, mode=0o700)
     intent = Intent(

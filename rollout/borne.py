@@ -13,7 +13,7 @@ from approvals import proven
 from approvals.models import SignOff
 from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
-from rollout import freezing, glass_record
+from rollout import commands, freezing, glass_record, told
 from rollout.models import BreakGlass, Rollout, Run
 
 # What a run without consent may do: whether a step of a kind changes the target (plan.validate, plan.rollback).
@@ -55,10 +55,22 @@ def _problems(run: Run) -> Iterator[str]:
     if run.kind == Run.Kind.DEPLOY:
         yield from _unsigned(run)
         return
+    yield from _edited(run)
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
     for kind, effect in run.steps.values_list("kind", "effect"):
         if allowed.get(kind) is not effect:
             yield f"no {run.kind} run has such a step: {kind}"
+
+
+def _edited(run: Run) -> Iterator[str]:
+    """Yield how what a run's commands come from is not what the audit told: configuration, signed manifest, backup."""
+    sign_off = run.rollout.sign_off
+    if commands.by_configuration(run) or sign_off is None:
+        yield from told.configuration_problems(run.target.component)
+    else:
+        yield from proven.opening_problems(sign_off)
+    if run.restores is not None:
+        yield from told.backup_problems(run.restores)
 
 
 def _unsigned(run: Run) -> Iterator[str]:

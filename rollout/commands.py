@@ -114,10 +114,15 @@ def spec_of(run: Run) -> TargetSpec:
 
     A rollback that a person starts goes by the configuration in force, so that he can mend that first.
     """
-    by_hand = run.kind == Run.Kind.ROLLBACK and run.started_by_id is not None
-    if run.kind == Run.Kind.VALIDATE or by_hand or not freezing.is_intact(run.rollout):
+    if by_configuration(run):
         return run.target.spec
     return TargetSpec.from_dict(freezing.signed(run.rollout)["target"])
+
+
+def by_configuration(run: Run) -> bool:
+    """Say whether a run changes its target by the configuration in force, and not by the manifest that was signed."""
+    by_hand = run.kind == Run.Kind.ROLLBACK and run.started_by_id is not None
+    return run.kind == Run.Kind.VALIDATE or by_hand or not freezing.is_intact(run.rollout)
 
 
 def archive_of(run: Run) -> str:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
-from rollout import component, freezing, in_force, soundness, states
+from rollout import component, freezing, in_force, soundness, states, told
 from rollout.component import ComponentError
 from rollout.models import Component, Configuration, Rollout, Run
 from rollout.states import RolloutState as R
@@ -41,8 +41,8 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
         require_sound(spec, path)
         row, created = Component.objects.get_or_create(name=spec.name, defaults={"title": spec.title})
         live = None if created else row.live
-        digest = component.sha256_of(text, gates_text)
-        if live is not None and (live.sha256, live.base_dir) == (digest, str(path.parent.resolve())):
+        digest, base_dir = component.sha256_of(text, gates_text), str(path.parent.resolve())
+        if live is not None and (live.sha256, live.base_dir) == (digest, base_dir) and _is_told(row):
             in_force.refresh(row, spec, runbooks, now)
             return Loaded(configuration=live, state="same", difference="")
         places = _places(spec, path.parent)
@@ -54,7 +54,7 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
             text=text,
             gates_text=gates_text,
             sha256=digest,
-            base_dir=str(path.parent.resolve()),
+            base_dir=base_dir,
             difference=difference,
             state=Configuration.State.PENDING,
             against=live.sha256 if live else "",
@@ -74,6 +74,11 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
         put_in_force(made, runbooks, now)
     recheck(row, now)
     return Loaded(configuration=made, state="first" if live is None else "live", difference=difference)
+
+
+def _is_told(row: Component) -> bool:
+    """Say whether the configuration in force is as the audit tells; one that was edited is loaded anew."""
+    return not any(told.configuration_problems(row))
 
 
 def require_sound(spec: component.Component, file: Path) -> None:
@@ -127,7 +132,7 @@ def _read_text(path: Path, key: str) -> str:
 def _places(spec: component.Component, folder: Path) -> list[str]:
     """Return where a configuration stands and where it changes targets: the same bytes elsewhere change other roots."""
     roots = [f"{one.name} changes {os.path.realpath(one.target.root)}" for one in spec.environments]
-    return [f"it stands in {folder.resolve()}", *roots]
+    return [f"{told.STANDS} {folder.resolve()}", *roots]
 
 
 def _difference(live: Configuration | None, text: str, gates_text: str, places: list[str]) -> str:

@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from approvals.change_rules import Asker
 from monitoring import audit
 from monitoring.audit import SYSTEM, Actor, Via
-from rollout import actions, drafting, evidence, freezing, glass, glass_review, loading, transitions
-from rollout.models import BreakGlass, Component, GlassReview, Release, Rollout, Run, Target
+from rollout import actions, backups, drafting, evidence, freezing, glass, glass_review, loading, transitions
+from rollout.models import Backup, BreakGlass, Component, GlassReview, Release, Rollout, Run, Target
 from rollout.states import RolloutState as R
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -172,6 +172,12 @@ def told(run: Run) -> Run:
     action, subject = f"run.{run.kind}.opened", transitions.subject_of(run)
     audit.append(action=action, by=SYSTEM, subject=subject, new=run.state, now=NOW)
     return run
+
+
+def make_backup(target: Target, path: str = "/none.zip") -> Backup:
+    """Return a backup of 1.0.0 of which the audit tells, without a file."""
+    facts = {"kind": "backup", "path": path, "sha256": "b" * 64, "size": 1, "members": 1, "rows": {}}
+    return backups.register(target, {**facts, "release_version": "1.0.0"}, by=SYSTEM, now=NOW)
 
 
 def make_waiting(target: Target, user: User, version: str = "1.1.0") -> Rollout:

@@ -26,7 +26,7 @@ from django.utils import timezone  # noqa: E402
 from approvals.models import Decision  # noqa: E402
 from monitoring.models import AuditEntry  # noqa: E402
 from rollout import nudge, runner, states  # noqa: E402
-from rollout.models import Artifact, Backup, BreakGlass, Rollout, Run, Target  # noqa: E402
+from rollout.models import Artifact, BreakGlass, Rollout, Run, Target  # noqa: E402
 from rollout.states import RolloutState as R  # noqa: E402
 from rollout.states import RunState as N  # noqa: E402
 from rollout.views import needs  # noqa: E402
@@ -192,14 +192,7 @@ RACES: dict[str, Callable[[int], Race]] = {
 def deployed(place: Target, number: str) -> Rollout:
     """Return a rollout that succeeded and can be rolled back."""
     rollout = factories.make_approved(place, CAST, number)
-    backup = Backup.objects.create(
-        target=place,
-        path=f"/b/{number}.zip",
-        sha256="b" * 64,
-        size=1,
-        release_version="1.0.0",
-        created_at=timezone.now(),
-    )
+    backup = factories.make_backup(place, path=f"/b/{number}.zip")
     run = Run.objects.create(rollout=rollout, target=place, kind="deploy", state=N.SUCCEEDED, created_at=timezone.now())
     run.steps.create(number=1, kind="switch", title="Switched", effect=True, attempt=1, state="SUCCEEDED")
     Target.objects.filter(pk=place.pk).update(live_version=number)

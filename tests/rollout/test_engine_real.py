@@ -38,7 +38,7 @@ def test_a_rollback_begins_when_the_command_of_the_deploy_is_gone(
     folder = commands.folder_of(Step.objects.get(run=run, kind="migrate"))
     until(lambda: runner.was_started(folder))
     rollout = fresh(run.rollout)
-    backup = target.backups.create(path="/none.zip", sha256="b" * 64, size=1, release_version="1.0.0", created_at=NOW)
+    backup = factories.make_backup(target)
     with django_capture_on_commit_callbacks(execute=True):
         rollback = actions.roll_back(rollout, user=tom, why="wrong release", by=actor(tom), now=NOW, backup=backup)
     first = Step.objects.get(run=rollback, number=1)

@@ -1,0 +1,54 @@
+"""Whether rows that commands come from are what the audit told when they came to be: configurations and backups."""
+
+import json
+from collections.abc import Iterator
+
+from monitoring import audit_told
+from monitoring.models import AuditEntry
+from rollout import component, transitions
+from rollout.models import Backup, Component, Configuration
+
+LOADED, CONFIRMED = "configuration.loaded", "configuration.confirmed"
+KEPT = ("backup.taken", "backup.registered")
+STANDS = "it stands in"  # where a configuration was loaded from: paths in it go on from there
+
+
+def configuration_problems(row: Component) -> Iterator[str]:
+    """Yield how the configuration in force is not the one of which the audit last told that it came into force."""
+    live = row.configurations.filter(state=Configuration.State.LIVE).first()
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(seq__in=_newest(row)))
+    yield from wrong
+    if live is None or not entries:
+        yield f"no entry of the audit tells that a configuration of {row} came into force"
+        return
+    told = {name: value for one in entries for name, value in one["data"].items()}
+    if not told["sha256"] == live.sha256 == component.sha256_of(live.text, live.gates_text):
+        yield f"the configuration of {row} is not the one that came into force by #{entries[-1]['seq']}"
+    elif f"{STANDS} {live.base_dir}" not in told.get("places", [f"{STANDS} {live.base_dir}"]):  # of old: not told
+        yield f"the configuration of {row} stands elsewhere than #{entries[0]['seq']} says"
+
+
+def backup_problems(backup: Backup) -> Iterator[str]:
+    """Yield how a backup is not one of which the audit told that it was taken of, or registered for, its target."""
+    subject = transitions.subject_of(backup.target)
+    mine = AuditEntry.objects.filter(action__in=KEPT, subject_kind=subject.kind, subject_id=subject.id)
+    entries, wrong = audit_told.told(mine.filter(body__contains=backup.sha256))
+    yield from wrong
+    if not any(one["data"]["sha256"] == backup.sha256 for one in entries):
+        yield f"no entry of the audit tells of the backup {backup}"
+
+
+def _newest(row: Component) -> list[int]:
+    """Return the number of the entry by which the configuration in force came to be, and that of its loading."""
+    mine = AuditEntry.objects.filter(subject_kind="component", subject_id=str(row.pk), action__in=(LOADED, CONFIRMED))
+    confirmed: dict[str, int] = {}
+    for seq, action, body in mine.order_by("-seq").values_list("seq", "action", "body").iterator(chunk_size=20):
+        try:
+            digest, pending = (told := json.loads(body)["data"])["sha256"], told.get("pending", False)
+        except audit_told.BROKEN:
+            return [seq]  # somebody wrote into it, which is told of it
+        if action == CONFIRMED:
+            confirmed = confirmed or {digest: seq}
+        elif digest in confirmed or not (confirmed or pending):
+            return [seq, *confirmed.values()]
+    return list(confirmed.values())
