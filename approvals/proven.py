@@ -8,14 +8,15 @@ again. Whoever is to start, is shown that the chain holds from the opening to it
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from django.db import DataError
 from django.db.models import QuerySet
 
-from monitoring import audit_told
+from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from monitoring.verify import DECIDED, PASSKEYS, decision_problems
 
@@ -27,6 +28,8 @@ Json = dict[str, Any]
 OPENED = "sign_off.opened"
 DELEGATIONS = GIVEN, ENDED = "delegation.given", "delegation.ended"
 CHUNK = 200
+# what reading rows that anybody may have written can raise
+UNREADABLE = (*audit_told.BROKEN, DataError)
 
 
 def require(sign_off: SignOff) -> list[Decision]:
@@ -34,15 +37,26 @@ def require(sign_off: SignOff) -> list[Decision]:
 
     Whoever counts these counts what was proved: read again, they could be others.
     """
-    rows = list(_rows(sign_off))
-    if wrong := next(chain(_broken(sign_off, rows), problems(sign_off, rows)), ""):
+    try:
+        rows = list(_rows(sign_off))
+        wrong = next(chain(_broken(sign_off, rows), problems(sign_off, rows)), "")
+    except UNREADABLE as error:
+        wrong = f"it cannot be read: {error!r}"
+    if wrong:
         raise Refused(f"The audit does not bear this sign-off out: {wrong}. The database was edited; nothing starts.")
     return rows
 
 
 def problems(sign_off: SignOff, rows: Iterable[Decision] | None = None) -> Iterator[str]:
     """Yield what of a sign-off, and of its decisions (`rows`, or those that stand), is not what the audit tells."""
-    decisions = [bound.carried(one) for one in (_rows(sign_off) if rows is None else rows)]
+    try:
+        yield from _problems(sign_off, _rows(sign_off) if rows is None else rows)
+    except UNREADABLE as error:
+        yield f"it cannot be read: {error!r}"
+
+
+def _problems(sign_off: SignOff, rows: Iterable[Decision]) -> Iterator[str]:
+    decisions = [bound.carried(one) for one in rows]
     entries, wrong = audit_told.told(_about(sign_off))
     entries = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
     signers = {str(one["user"]) for one in decisions if one["assertion"]}
@@ -54,7 +68,8 @@ def problems(sign_off: SignOff, rows: Iterable[Decision] | None = None) -> Itera
     state = SignOff.objects.filter(pk=sign_off.pk).values_list("state", flat=True).first() or sign_off.state
     yield from state_problems(state, entries)
     given, edited = _delegations(one["on_behalf_of"] for one in decisions)
-    yield from (*edited, *delegation_problems(decisions, given))
+    told = {one["data"]["decision"]: one["seq"] for one in entries if one["action"] in DECIDED}
+    yield from (*edited, *delegation_problems(decisions, given, told))
 
 
 def opening_problems(sign_off: SignOff) -> Iterator[str]:
@@ -76,7 +91,10 @@ def all_problems() -> Iterator[str]:
     told = dict(_opened())
     for sign_off in SignOff.objects.order_by("pk").iterator(chunk_size=CHUNK):
         told.pop(sign_off.pk, None)
-        yield from (f"{sign_off}: {problem}" for problem in problems(sign_off))
+        if any(problems(sign_off)):  # or somebody decided meanwhile: in a turn nobody does
+            with audit.turn():
+                found = list(problems(SignOff.objects.get(pk=sign_off.pk)))
+            yield from (f"{sign_off}: {problem}" for problem in found)
     yield from (f"sign-off {pk}: #{seq} tells that it was opened, but it is not there" for pk, seq in told.items())
 
 
@@ -113,17 +131,21 @@ def compared(decisions: Iterable[Json], entries: list[Json], passkeys: list[Json
             continue
         try:
             found = list(decision_problems(row, told[number], passkeys))
-        except audit_told.BROKEN as error:
+        except UNREADABLE as error:
             found = [f"it cannot be read: {error!r}"]
         yield from (f"{by}: {problem}" for problem in found)
 
 
-def delegation_problems(decisions: Iterable[Json], entries: list[Json]) -> Iterator[str]:
-    """Yield which decisions on another's behalf nobody let anybody make at that moment; pure."""
+def delegation_problems(decisions: Iterable[Json], entries: list[Json], told: Mapping[int, int]) -> Iterator[str]:
+    """Yield which decisions on another's behalf nobody let anybody make; pure.
+
+    `told` has the number of each decision's entry. What ended before it is known by the order of the entries and not by
+    their times: whoever ended it may have come to his turn later than to his time.
+    """
     for row in (one for one in decisions if one["on_behalf_of"]):
-        at = _moment(row["at"])
-        mine = [one for one in entries if one["subject"]["id"] == str(row["on_behalf_of"])]
-        ended = {one["data"]["delegation"] for one in mine if one["action"] == ENDED and _moment(one["at"]) <= at}
+        at, seq = _moment(row["at"]), told.get(row["decision"], 0)
+        mine = [one for one in entries if one["subject"]["id"] == str(row["on_behalf_of"]) and one["seq"] < seq]
+        ended = {one["data"]["delegation"] for one in mine if one["action"] == ENDED}
         given = [one for one in mine if one["action"] == GIVEN and one["data"]["delegation"] not in ended]
         if not any(_lets(one, absent=row["on_behalf_of"], deputy=row["user"], at=at) for one in given):
             yield f"decision {row['decision']} by {row['printed_name']}: no entry tells that it was delegated then"

@@ -145,13 +145,16 @@ def method_of(method: str, signed: Signed | None) -> str:
 def keep(decision: Decision, signed: Signed, *, now: datetime) -> dict[str, Any]:
     """Use the nonce up, store the assertion beside the decision, and return what the audit tells of it.
 
-    Raises Refused unless exactly this decision was signed, and for the first time.
+    Raises Refused unless exactly this decision was signed, for the first time, by a passkey that the person still has.
     """
     facts = {name: getattr(decision, name) for name in BOUND}
     wanted = _bound(decision.sign_off_id, facts, decision.reason)
     record = json.loads(signed.record)
     if {key: record.get(key) for key in wanted} != wanted:
         raise Refused(f"Your passkey signed something else than what you sent. {AGAIN}")
+    mine = {(one.credential_id, one.public_key) for one in passkeys.of(decision.user_id)}
+    if (signed.passkey.credential_id, signed.passkey.public_key) not in mine:
+        raise Refused("This passkey was removed meanwhile: sign with another one, or enter your password.")
     fresh = SigningRequest.objects.filter(
         pk=signed.request_id, user_id=decision.user_id, record=signed.record, used_at=None, expires_at__gt=now
     )

@@ -15,12 +15,13 @@ from typing import Any
 
 from django.conf import settings
 
-from . import audit, signing, storage
+from . import audit, storage
 from .audit import SYSTEM, Actor, Subject
 from .models import AuditEntry, Checkpoint
-from .verify import Signed, key_id, number_of
+from .verify import Signed, number_of
 
 TAIL_BYTES = 1 << 16
+KINDS = {"checkpoint": str, "signature": str, "accepted": dict, "key": dict, "begun": dict}
 ABOUT = Subject(kind="audit", id="1", label="audit")
 
 
@@ -69,56 +70,7 @@ def begin(now: datetime) -> None:
         return
     with audit.turn():
         audit.append(action="audit.anchors_begun", by=SYSTEM, subject=ABOUT, data={"file": path().name}, now=now)
-    _append(_line("begun", at=audit.stamp(now)))
-
-
-def keep_up() -> int:
-    """Append every checkpoint that the file has not yet, and return how many.
-
-    Raises SigningError at one that is not by the key in force over an entry of the chain: somebody put it there, and
-    what the file would know from it, it would know from him.
-    """
-    if refusal():
-        return 0  # what is there is the only witness: nothing of this database is written behind it
-    known = last()
-    since = known.seq if known else 0
-    missing = list(Checkpoint.objects.filter(seq__gt=since).order_by("seq"))
-    force = _in_force() if missing else frozenset()
-    lines = []
-    for one in missing:
-        told = _told_by_us(one, force)
-        force = frozenset({key_id(told["next"]) if told["next"] else told["key"]})
-        lines.append(line_of(one))
-    if lines:
-        _append(*lines)
-    return len(lines)
-
-
-def _told_by_us(one: Checkpoint, force: frozenset[str]) -> Mapping[str, Any]:
-    """Return what a checkpoint says, if it is by a key in force, says what its columns show, and its entry stands."""
-    try:
-        told: Mapping[str, Any] = json.loads(one.body)
-        right = signing.check(bytes.fromhex(told["public_key"]), bytes.fromhex(one.signature), one.body.encode())
-        mine = right and key_id(told["public_key"]) == told["key"] == one.key and (not force or told["key"] in force)
-        if mine and (told["seq"], told["hash"]) == (one.seq, one.hash) and _holds(Point(one.seq, one.hash)):
-            return told
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        pass  # somebody wrote into it: it is not ours either
-    raise signing.SigningError(
-        f"The checkpoint at #{one.seq} is not by the key in force over this chain: somebody put it there."
-    )
-
-
-def _in_force() -> frozenset[str]:
-    """Return the ids of the keys that may have signed what comes next, as the file knows; none while it knows none."""
-    noted: set[str] = set()
-    for told in _newest() or ():
-        if "key" in told:
-            noted.add(str(told["key"]["key"]))
-        elif "checkpoint" in told:
-            body = json.loads(told["checkpoint"])
-            return frozenset({*noted, key_id(body["next"]) if body["next"] else body["key"]})
-    return frozenset(noted)
+    append(_line("begun", at=audit.stamp(now)))
 
 
 def line_of(one: Checkpoint) -> str:
@@ -153,12 +105,17 @@ def note_accepted(back_to: int, *, why: str, now: datetime) -> None:
     if last() is None:
         return  # the file is begun anew, by pulse
     seq, digest = audit.head()
-    _append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why))
+    append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why))
 
 
 def note_key(key: str, *, why: str, now: datetime) -> None:
     """Write into the file that a key signs which the one before it could not announce."""
-    _append(_line("key", key=key, at=audit.stamp(now), why=why))
+    append(key_line(key, why=why, now=now))
+
+
+def key_line(key: str, *, why: str, now: datetime) -> str:
+    """Return the line that tells of such a key."""
+    return _line("key", key=key, at=audit.stamp(now), why=why)
 
 
 def signed() -> tuple[list[Signed], set[str]]:
@@ -185,7 +142,7 @@ def _line(kind: str, **values: int | str) -> str:
     return json.dumps({kind: values}, ensure_ascii=False, sort_keys=True)
 
 
-def _append(*lines: str) -> None:
+def append(*lines: str) -> None:
     """Append lines, durably; a torn line of a process that was killed is ended first."""
     new = not path().exists()
     storage.make_directory(path().parent)
@@ -198,6 +155,14 @@ def _append(*lines: str) -> None:
         storage.sync_open(file)
     if new:
         storage.sync_directory(path().parent)
+
+
+def newest_first() -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the file, the newest first; more than its end is read only for who asks on."""
+    tail = _newest() or []
+    yield from tail
+    if path().exists() and path().stat().st_size > TAIL_BYTES:
+        yield from list(_lines())[::-1][len(tail) :]
 
 
 def _newest() -> list[Mapping[str, Any]] | None:
@@ -219,11 +184,13 @@ def _lines() -> Iterator[Mapping[str, Any]]:
 
 
 def _read(line: bytes) -> Mapping[str, Any]:
-    """Return a line; nothing of one that is torn."""
+    """Return a line; nothing of one that is torn, or is no line of ours."""
     try:
-        return dict(json.loads(line))
-    except ValueError:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
         return {}
+    right = isinstance(told, dict) and all(isinstance(told[kind], of) for kind, of in KINDS.items() if kind in told)
+    return told if right else {}
 
 
 def _point(told: Mapping[str, Any]) -> Point | None:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from . import anchors, audit, audit_export, sound
 from .models import AuditEntry
-from .verify import GENESIS, problems_of
+from .verify import GENESIS, problems_of, verify_checkpoints
 
 Json = dict[str, Any]
 # what reading a body that anybody may have written can raise
@@ -37,13 +37,14 @@ def broken_since(seq: int, digest: str) -> list[str]:
     """Return what is wrong with the chain from the entry after that one, which has that hash, to the head.
 
     Every column is compared with its body, so a filter over these columns leaves none of them out; nothing may stand
-    beyond the head, where no entry was ever appended; and nothing so young has lost its personal data.
+    beyond the head, where no entry was ever appended; and personal data is gone only where an entry tells of that.
     """
     found = sound.verify(audit_export.read(AuditEntry.objects.filter(seq__gt=seq)), after=(seq, digest))
     last, head = audit.head()
     if not found.problems and (found.last, found.head) != (last, head):
         return [f"the head of the audit is #{last}, but its last entry is #{found.last}"]
-    return [*found.problems, *(f"#{one[0]}: its personal data is gone" for one in found.erased)]
+    verify_checkpoints((), found)
+    return found.problems
 
 
 def root_of(seq: int) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Q
 
-from . import anchors, audit, audit_told, canonical, signing, storage
+from . import anchoring, anchors, audit, audit_told, canonical, signing, storage
 from .audit import SYSTEM, Subject
 from .models import AuditEntry, Checkpoint
 from .signing import Signer, SigningError
@@ -56,7 +56,7 @@ class Notary:
             return True
         if seq <= last.seq:
             self.signed_to = last.seq  # another pulse was faster
-            anchors.keep_up()
+            anchoring.keep_up()
             return False
         if seq - last.seq >= EVERY or abs(now - last.at) >= AT_LATEST:
             return True
@@ -74,7 +74,7 @@ class Notary:
         made = sign(self.signer, now=now)
         last = made or newest()
         self.signed_to = last.seq if last else 0
-        anchors.keep_up()
+        anchoring.keep_up()
 
     def _rotate(self, now: datetime) -> None:
         _require_anchored()

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
 
 from approvals import bound, delegation, factors, ledger, proven, signatures
 from approvals.ledger import Refused
 from approvals.models import Decision, Delegation, Signature, SignOff
 from approvals.rules import Policy
-from monitoring import anchors, canonical
+from monitoring import anchors, audit, canonical
 from monitoring.checkpoints import Notary
 from monitoring.models import AuditEntry, AuditHead
 from tests.base import make_user
@@ -374,11 +375,64 @@ def test_who_starts_counts_the_decisions_that_were_proved(
         ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
 
 
-def test_a_delegation_that_had_ended_makes_no_consent() -> None:
+@pytest.mark.parametrize(("ended_at_seq", "wrong"), [(6, True), (8, False)])
+def test_a_delegation_that_had_ended_makes_no_consent(ended_at_seq: int, wrong: bool) -> None:
     row = {"decision": 7, "user": 2, "on_behalf_of": 1, "printed_name": "Eve", "at": "2026-11-02T09:00:00+00:00"}
     span = {"starts_at": "2026-11-01T09:00:00+00:00", "ends_at": "2026-11-09T09:00:00+00:00"}
     about = {"actor": {"id": 1}, "subject": {"id": "1"}}
-    given = {**about, "action": "delegation.given", "data": {"delegation": 4, "deputy": 2, **span}}
-    ended = {**about, "action": "delegation.ended", "data": {"delegation": 4}, "at": "2026-11-02T08:59:00+00:00"}
-    assert list(proven.delegation_problems([row], [given])) == []
-    assert list(proven.delegation_problems([row], [given, ended])) != []
+    given = {**about, "seq": 5, "action": "delegation.given", "data": {"delegation": 4, "deputy": 2, **span}}
+    # at one time: the order of the entries tells which was first
+    ended = {**about, "seq": ended_at_seq, "action": "delegation.ended", "data": {"delegation": 4}, "at": row["at"]}
+    assert list(proven.delegation_problems([row], [given], {7: 7})) == []
+    assert bool(list(proven.delegation_problems([row], [given, ended], {7: 7}))) is wrong
+
+
+def test_nobody_lets_another_decide_what_was_decided() -> None:
+    row = {"decision": 7, "user": 2, "on_behalf_of": 1, "printed_name": "Eve", "at": "2026-11-02T09:00:00+00:00"}
+    span = {"starts_at": "2026-11-01T09:00:00+00:00", "ends_at": "2026-11-09T09:00:00+00:00"}
+    data = {"delegation": 4, "deputy": 2, **span}
+    given = {"actor": {"id": 1}, "subject": {"id": "1"}, "seq": 8, "action": "delegation.given", "data": data}
+    assert list(proven.delegation_problems([row], [given], {7: 7})) != []
+
+
+@pytest.mark.parametrize("how", ["remove", "reset"])
+def test_a_passkey_that_is_removed_between_its_signature_and_the_decision_decides_nothing(cast: Cast, how: str) -> None:
+    sign_off, key = opened(cast["rita"]), key_of(cast["ann"])
+    asked: dict[str, Any] = {"user": cast["ann"], "site": SITE, "now": NOW}
+    options = signatures.ask(sign_off, kind="APPROVE", duty="approver", reason="seen in staging", **asked)
+    signed = signatures.verify(key.answer(options), **asked)
+    with audit.turn():
+        if how == "remove":
+            factors.remove(cast["ann"], Authenticator.objects.get().pk, by=actor(cast["ann"]), now=NOW)
+        else:
+            factors.reset(cast["ann"], why="stolen", by=actor(cast["rita"]), now=NOW)
+    with pytest.raises(Refused, match="This passkey was removed meanwhile"):
+        decide(sign_off, cast["ann"], "approver", signed=signed)
+    assert not Decision.objects.exists()
+
+
+def test_personal_data_that_is_gone_as_the_audit_tells_holds_nobody_up(signed: SignOff, cast: Cast) -> None:
+    later = NOW + timedelta(seconds=1)
+    assert audit.erase_person(cast["rita"].pk, before=later, by=actor(cast["ann"]), why="asked", now=NOW) > 0
+    assert ledger.use(signed, by=actor(cast["olaf"]), now=NOW).state == "USED"
+
+
+def test_who_decides_while_all_is_verified_is_not_accused(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_off, told, late = opened(cast["rita"]), proven.audit_told.told, [cast["abe"]]
+    decide(sign_off, cast["ann"], "approver")
+
+    def decided_between(entries: Any) -> Any:
+        if late:
+            decide(sign_off, late.pop(), "approver")
+        return told(entries)
+
+    monkeypatch.setattr(proven.audit_told, "told", decided_between)
+    assert list(proven.all_problems()) == []
+
+
+@pytest.mark.parametrize("roles", ["null", "7", '"x"'])
+def test_a_decision_that_cannot_be_read_is_named_and_starts_nothing(signed: SignOff, cast: Cast, roles: str) -> None:
+    forger.edit(Decision.objects.get(user=cast["ann"]), roles=roles)
+    with pytest.raises(Refused, match="The database was edited"):
+        ledger.use(signed, by=actor(cast["olaf"]), now=NOW)
+    assert len(list(proven.all_problems())) == 1

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection
 
-from monitoring import anchors, audit, audit_verify, checkpoints, guards, signing
+from monitoring import anchoring, anchors, audit, audit_verify, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 
 from .effects import NOW, RITA, later
@@ -147,7 +147,7 @@ def test_a_checkpoint_by_another_key_comes_into_no_file_and_stops_no_pulse(known
     put_there(known, **changes)
     notary().look(later(5))
     with pytest.raises(signing.SigningError, match="checkpoint at #6 is not by the key in force"):
-        anchors.keep_up()
+        anchoring.keep_up()
     assert anchors.last() == anchors.Point(5, AuditEntry.objects.get(seq=5).hash)
 
 
@@ -159,7 +159,7 @@ def test_one_in_the_name_of_our_key_comes_into_no_file(known, seq, digest, right
     put_there(known, seq=seq, hash=digest or known.hash, key=mine.key, body=text, signature=signature)
     notary().look(later(5))
     with pytest.raises(signing.SigningError, match="is not by the key in force over this chain"):
-        anchors.keep_up()
+        anchoring.keep_up()
     assert anchors.last().seq == 5
 
 
