@@ -23,6 +23,9 @@ from monitoring.verify import DECIDED, PASSKEYS, decision_problems
 from . import bound
 from .models import Decision, SignOff
 from .proof import Refused
+from .reading import policy_of, voices_of
+from .seats import assign
+from .voices import approvals
 
 Json = dict[str, Any]
 OPENED = "sign_off.opened"
@@ -77,6 +80,22 @@ def opening_problems(sign_off: SignOff) -> Iterator[str]:
     entries, wrong = audit_told.told(_about(sign_off).filter(action=OPENED))
     yield from wrong
     yield from opened_problems(sign_off, [one for one in entries if one["data"].get("sign_off") == sign_off.pk])
+
+
+def used_problems(sign_off: SignOff, *, after: int) -> Iterator[str]:
+    """Yield how the entry by which a sign-off was used, after that entry, does not rest on approvals that were given.
+
+    Who holds which role may have changed since. That they filled all the seats was asked by whoever appended it.
+    """
+    entries, wrong = audit_told.told(_about(sign_off).filter(action="sign_off.used", seq__gt=after))
+    yield from wrong
+    used = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
+    if len(used) != 1 or used[0]["data"]["digest"] != sign_off.digest:
+        yield f"{len(used) or 'no'} entries tell that its sign-off was used for this run"
+        return
+    counted, given = used[0]["data"]["counted"], approvals(voices_of(sign_off))
+    if len(counted) < len(assign(policy_of(sign_off), ())) or not set(counted) <= set(given):
+        yield f"#{used[0]['seq']} counts more approvals than were given"
 
 
 def state_problems(state: str, entries: list[Json]) -> Iterator[str]:

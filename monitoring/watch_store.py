@@ -13,6 +13,7 @@ from .models import Poll, Sample, Watch
 from .routes import Route
 from .verdict import Reading, Verdict
 
+AGAIN = timedelta(seconds=60)  # then one that cannot be judged is looked at again
 LONGEST_S = 999_999_999  # what the column holds; a clock that comes back from 1970 makes a longer gap
 
 
@@ -44,6 +45,19 @@ def store(watch: Watch, seen: Sequence[Reading], now: datetime) -> bool:
         poll = _keep(watch, seen, judged, following, now)
         _tell_alerts(watch, poll, judged, now)
         return _audit_move(watch, decision, judged, now)
+
+
+def ask(watch: Watch, why: str, now: datetime) -> bool:
+    """Leave a watch that cannot be judged to people; True when that is newly decided. Only for who claimed it."""
+    mine = Watch.objects.filter(pk=watch.pk, claimed_until=watch.claimed_until, outcome=watch.outcome)
+    old, asked = watch.outcome, str(Watch.Outcome.NEEDS_DECISION)
+    with audit.turn():
+        changes = {"outcome": Watch.Outcome.NEEDS_DECISION, "state": Watch.State.DECIDED, "reason": why}
+        if mine.update(**changes, next_due_at=now + AGAIN, claimed_until=None, decided_at=now) != 1:
+            raise LostError("its claim ran out or it was decided")
+        if old != asked:
+            tell_audit(watch, "watch.needs_decision", by=SYSTEM, why=why, old=old, new=asked, now=now)
+    return old != asked
 
 
 def _decide(watch: Watch, profile: GateProfile, history: list[Reading], judged: Verdict, now: datetime) -> _Decision:

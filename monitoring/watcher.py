@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from . import audit, canonical, probes, set_back, watch_data, watch_store
+from . import audit, canonical, probes, set_back, watch_data, watch_seal, watch_store
 from .audit import SYSTEM, Actor, Subject
 from .gates import GateProfile
 from .models import Watch
@@ -50,7 +50,7 @@ def open(spec: WatchSpec, *, now: datetime) -> Watch:
     """Open a watch whose first look is due at once, and return it."""
     window = timedelta(seconds=float(spec.profile.window_s))
     with audit.turn():
-        watch = Watch.objects.create(
+        watch = Watch(
             base_url=spec.base_url,
             profile=spec.profile.to_dict(),
             surroundings={"cwd": spec.cwd, "env": dict(spec.env)},
@@ -61,6 +61,8 @@ def open(spec: WatchSpec, *, now: datetime) -> Watch:
             next_due_at=now,
             **spec.subject.columns(),
         )
+        watch.seal = watch_seal.of(watch)
+        watch.save(force_insert=True)
         data = {"profile": spec.profile.name, "window_s": canonical.number(spec.profile.window_s)}
         watch_store.tell_audit(watch, "watch.opened", by=SYSTEM, new=watch.state, data=data, now=now)
     return watch
@@ -79,7 +81,8 @@ def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch, leave:
         looks = [pool.submit(_look, watch, fetch, now) for watch in watches]
     for watch, look in zip(watches, looks, strict=True):
         try:
-            if watch_store.store(watch, look.result(), now):
+            seen = look.result()
+            if watch_store.ask(watch, watch_seal.EDITED, now) if seen is None else watch_store.store(watch, seen, now):
                 decided.append(watch.pk)
         except watch_store.LostError as lost:
             log.info("watch %s: poll %s was stored by another: %s", watch.pk, watch.polls + 1, lost)
@@ -149,6 +152,8 @@ def _due_at(watch: Watch, now: datetime) -> datetime:
 
 
 def _is_ahead(watch: Watch, now: datetime) -> bool:
+    if not watch_seal.holds(watch):
+        return False  # its profile may say anything
     return set_back.is_ahead(watch, now, claim=watch_data.slowest(watch) + GRACE)
 
 
@@ -159,7 +164,7 @@ def _claim_due(now: datetime, leave: Collection[int]) -> list[Watch]:
     claimed = []
     due = _live(leave).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
     for watch in due.order_by("next_due_at")[:BATCH]:
-        until = now + watch_data.slowest(watch) + GRACE
+        until = now + GRACE + (watch_data.slowest(watch) if watch_seal.holds(watch) else timedelta())
         if due.filter(pk=watch.pk, polls=watch.polls).update(claimed_until=until) == 1:
             watch.claimed_until = until
             claimed.append(watch)
@@ -174,7 +179,12 @@ def _begin_again(watch: Watch, now: datetime) -> None:
             watch_store.tell_audit(watch, "watch.begun_again", by=SYSTEM, why=why, now=now)
 
 
-def _look(watch: Watch, fetch: probes.Fetch, now: datetime) -> list[Reading]:
-    """Read all sources of a watch at the same time; runs in a thread, so without the database."""
+def _look(watch: Watch, fetch: probes.Fetch, now: datetime) -> list[Reading] | None:
+    """Read all sources of a watch at the same time; None when somebody edited them.
+
+    Runs in a thread, so without the database.
+    """
+    if not watch_seal.holds(watch):
+        return None
     sources = watch_data.sources_of(watch)
     return probes.read_all(sources, watch.base_url, fetch=fetch, now=now.timestamp(), max_workers=len(sources))

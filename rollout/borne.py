@@ -2,20 +2,23 @@
 nothing.
 
 The engine goes by rows. So before each step these are compared with what cannot be written as easily: the entries of
-the audit that told of the run and of its sign-off when they came to be, and the plan in the manifest that was signed.
+the audit that told of the run, its steps and its sign-off when they came to be, in a chain that holds from there to
+its head, and the plan in the manifest that was signed.
 """
 
-import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from approvals import proven
 from approvals.models import SignOff
 from monitoring import audit, audit_told
-from monitoring.models import AuditEntry
-from rollout import commands, freezing, glass_record, told
-from rollout.models import BreakGlass, Rollout, Run
+from monitoring.models import AuditEntry, Watch
+from rollout import commands, freezing, glass_record, opening, told
+from rollout.models import BreakGlass, Rollout, Run, Step
+from rollout.states import StepState as S
 
+Json = dict[str, Any]
 # What a run without consent may do: whether a step of a kind changes the target (plan.validate, plan.rollback).
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
@@ -27,18 +30,15 @@ def why_not(run: Run) -> str:
     In a turn: several queries over what others append to would find differences that are none.
     """
     with audit.turn():
-        return next(_problems(run), "")
+        try:
+            return next(_problems(run), "")
+        except proven.UNREADABLE as error:
+            return f"it cannot be read: {error!r}"
 
 
 def not_told(run: Run) -> str:
     """Return how a run does not stand as the audit tells; empty when it does."""
-    mine = AuditEntry.objects.filter(subject_kind="run", subject_id=str(run.pk))
-    entries, wrong = audit_told.told(mine)
-    if wrong:
-        return wrong[0]
-    if sum(one["action"] == f"run.{run.kind}.opened" for one in entries) != 1:
-        return f"no entry of the audit tells that this {run.kind} run was opened"
-    return next((f"the run: {problem}" for problem in proven.state_problems(run.state, entries)), "")
+    return next(_untold(run, _opened(run)), "")
 
 
 def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
@@ -49,17 +49,88 @@ def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
     return "" if about == ("rollout", str(rollout.pk)) else "the sign-off is about something else"
 
 
+def is_to_abort(run: Run) -> bool:
+    """Say whether somebody asked for the abort that the run's row tells of."""
+    if not run.abort_requested or run.kind == Run.Kind.ROLLBACK:
+        return False
+    return any(one["action"] == "run.abort_requested" for one in _about("run", [run.pk])[0])
+
+
+def is_outcome(watch: Watch) -> bool:
+    """Say whether a watch was decided as its row tells, by the entries since it was opened, in a chain that holds."""
+    with audit.turn():
+        told = [
+            one for one in _about(watch.subject_kind, [watch.subject_id])[0] if one["data"].get("watch") == watch.pk
+        ]
+        opened = [one["seq"] for one in told if one["action"] == "watch.opened"]
+        decided = [one["new"] for one in told if one["action"] not in ("watch.opened", "watch.closed") and one["new"]]
+        holds = opened and not audit_told.broken_since(*audit_told.root_of(opened[0]))
+        return bool(holds and decided and decided[-1] == watch.outcome)
+
+
+def changed_nothing(run: Run) -> bool:
+    """Say whether neither audit nor rows tell of an attempt at a step of this deploy that changes the target."""
+    steps = run.steps.filter(effect=True)
+    begun = any(one["new"] == S.RUNNING for one in _about("step", steps.values_list("pk", flat=True))[0])
+    return not begun and not opening.has_effects(run.rollout)
+
+
+def hides_an_attempt(run: Run) -> bool:
+    """Say whether a step that changes the target was begun more often than its row shows."""
+    steps = list(run.steps.filter(effect=True))
+    begun = Counter(
+        one["subject"]["id"] for one in _about("step", [one.pk for one in steps])[0] if one["new"] == S.RUNNING
+    )
+    return any(begun[str(step.pk)] > step.attempt for step in steps)
+
+
 def _problems(run: Run) -> Iterator[str]:
-    if problem := not_told(run):
-        yield problem
-    if run.kind == Run.Kind.DEPLOY:
-        yield from _unsigned(run)
-        return
+    opened = _opened(run)
+    yield from _untold(run, opened)
     yield from _edited(run)
+    if run.kind == Run.Kind.DEPLOY:
+        yield from _unsigned(run, after=opened[0]["seq"])
+        return
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
     for kind, effect in run.steps.values_list("kind", "effect"):
         if allowed.get(kind) is not effect:
             yield f"no {run.kind} run has such a step: {kind}"
+
+
+def _opened(run: Run) -> list[Json]:
+    """Return the entries by which a run was opened, which is one."""
+    return [one for one in _about("run", [run.pk])[0] if one["action"] == f"run.{run.kind}.opened"]
+
+
+def _untold(run: Run, opened: list[Json]) -> Iterator[str]:
+    """Yield how a run, with its steps, does not stand as the entries since its opening tell."""
+    entries, wrong = _about("run", [run.pk])
+    yield from wrong
+    if len(opened) != 1:
+        yield f"no entry of the audit tells that this {run.kind} run was opened"
+        return
+    yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"]))
+    yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, entries))
+    now = opening.facts(run)
+    if opened[0]["data"].get("steps_sha256", now["steps_sha256"]) != now["steps_sha256"]:  # an older version told less
+        yield "its steps are not those with which it was opened"
+    if opened[0]["data"].get("restores_sha256", now.get("restores_sha256")) != now.get("restores_sha256"):
+        yield "it restores another backup than the one that it was opened for"
+    yield from _steps_untold(list(run.steps.order_by("number")))
+
+
+def _steps_untold(steps: list[Step]) -> Iterator[str]:
+    """Yield which steps do not stand where their entries say, or were begun more or less often."""
+    entries, wrong = _about("step", [step.pk for step in steps])
+    yield from wrong
+    newest: defaultdict[str, str] = defaultdict(lambda: S.PENDING)
+    newest |= {one["subject"]["id"]: one["new"] for one in entries}
+    begun = Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
+    for step in steps:
+        key = str(step.pk)
+        if (newest[key], begun[key]) != (step.state, step.attempt):
+            stands, begins = f"{step.state} (attempt {step.attempt})", f"{newest[key]} (attempt {begun[key]})"
+            yield f"step {step.number} is {stands}, not {begins}"
 
 
 def _edited(run: Run) -> Iterator[str]:
@@ -73,7 +144,7 @@ def _edited(run: Run) -> Iterator[str]:
         yield from told.backup_problems(run.restores)
 
 
-def _unsigned(run: Run) -> Iterator[str]:
+def _unsigned(run: Run, *, after: int) -> Iterator[str]:
     """Yield how a deploy is not what was consented to: its sign-off, as the audit tells it, or the steps in that."""
     rollout, sign_off = run.rollout, run.rollout.sign_off
     if problem := not_about(sign_off, rollout):
@@ -85,15 +156,15 @@ def _unsigned(run: Run) -> Iterator[str]:
         glass = BreakGlass.objects.filter(run=run, rollout=rollout, sign_off=sign_off).first()
         if glass is None or not glass_record.is_told(glass):
             yield "the audit does not tell of a break-glass for this run"
-    elif sign_off.state != SignOff.State.USED:
+    elif sign_off.state == SignOff.State.USED:
+        yield from proven.used_problems(sign_off, after=after)
+    else:
         yield f"its sign-off was not used to start anything: it is {sign_off.get_state_display()}"
-    if _steps(run) != freezing.signed(rollout)["plan"]["deploy"]:
+    if opening.steps_of(run) != freezing.signed(rollout)["plan"]["deploy"]:
         yield "its steps are not those of the plan that was signed"
 
 
-def _steps(run: Run) -> list[dict[str, Any]]:
-    names = ("kind", "title", "effect", "params", "timeout_s")
-    rows = run.steps.order_by("number").values_list("number", *names)
-    steps = [dict(zip(names, values, strict=True)) for _, *values in rows]
-    plain: list[dict[str, Any]] = json.loads(json.dumps(steps))
-    return plain if [row[0] for row in rows] == list(range(1, len(rows) + 1)) else []
+def _about(kind: str, ids: Any) -> tuple[list[Json], list[str]]:
+    """Return what the audit tells of rows of a kind, oldest first, and what is wrong with it."""
+    mine = AuditEntry.objects.filter(subject_kind=kind, subject_id__in=[str(one) for one in ids])
+    return audit_told.told(mine)

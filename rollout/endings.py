@@ -8,7 +8,19 @@ from approvals import ledger
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
 from monitoring.storage import Stored
-from rollout import actions, aftermath, backups, commands, drafting, evidence, freezing, nudge, opening, transitions
+from rollout import (
+    actions,
+    aftermath,
+    backups,
+    borne,
+    commands,
+    drafting,
+    evidence,
+    freezing,
+    nudge,
+    opening,
+    transitions,
+)
 from rollout.intent import Outcome
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
@@ -60,7 +72,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
         if run.kind == Run.Kind.ROLLBACK and step.kind == "backup":
             nudge.run(run.pk)  # without a copy of what is left, the service is still worth bringing back
         elif run.kind == Run.Kind.VALIDATE:
-            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+            back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
         elif run.kind == Run.Kind.DEPLOY:
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
             aftermath.attach_output(run, step, now=now)
@@ -73,7 +85,7 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     rollout = run.rollout
     with audit.turn():
         hold(run)  # so does whoever claims a step: from here on no first effect can come to be
-        changed = opening.has_effects(rollout)
+        changed = opening.has_effects(rollout) or borne.hides_an_attempt(run)
         severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
         incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
         Run.objects.filter(pk=run.pk).update(incident=incident)
@@ -88,14 +100,22 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
         nudge.run(rollback.pk)
 
 
-def not_borne_out(run: Run, step: Step, *, why: str, now: datetime) -> None:
-    """End a run of which the audit tells something else: its next step is not begun, what it changed is undone."""
+def not_borne_out(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
+    """End a run of which the audit tells something else, before its next step.
+
+    What is not known to have changed nothing is parked, and never rolled back by itself: rows that somebody wrote could
+    name what there is to undo.
+    """
     with audit.turn():
         hold(run)
         if run.kind == Run.Kind.VALIDATE:
-            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+            back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+        elif step is not None and run.kind == Run.Kind.ROLLBACK:
+            _rollback_failed(run, step, why=why, now=now)
+        elif step is not None and borne.changed_nothing(run):
+            deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
         else:
-            not_done(run, step, why=why, now=now)
+            unknown(run, step, why=why, now=now)
 
 
 def aborted(run: Run, *, now: datetime) -> None:
@@ -105,7 +125,7 @@ def aborted(run: Run, *, now: datetime) -> None:
     with audit.turn():
         hold(run)
         if run.kind == Run.Kind.VALIDATE:
-            _back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
+            back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif opening.has_effects(rollout):
             incident = opening.open_incident(
                 rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
@@ -125,15 +145,18 @@ def refused(run: Run, *, why: str, now: datetime) -> None:
         freezing.void(run.rollout, why=why, by=SYSTEM, now=now)
 
 
-def unknown(run: Run, step: Step, *, why: str, now: datetime) -> None:
-    """Park a run whose step may or may not have changed something; a person has to look."""
+def unknown(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
+    """Park a run whose step may or may not have changed something, or whose steps cannot be told; a person looks."""
+    title = step.title if step else "no step is left"
     with audit.turn():
-        move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
+        if step is not None:
+            move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
         # what the target said of an earlier step is no answer about this one
         move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why, probe={}, probed_at=None)
-        move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{step.title}: {why}")
-        aftermath.alarm(run, title=f"Outcome unknown: {step.title}", why=why, runbook="incident", now=now)
-        nudge.probe(run.pk)
+        move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{title}: {why}")
+        aftermath.alarm(run, title=f"Outcome unknown: {title}", why=why, runbook="incident", now=now)
+        if step is not None:
+            nudge.probe(run.pk)
 
 
 def not_done(run: Run, step: Step, *, why: str, now: datetime) -> None:
@@ -142,39 +165,6 @@ def not_done(run: Run, step: Step, *, why: str, now: datetime) -> None:
         _rollback_failed(run, step, why=why, now=now)
     else:
         deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
-
-
-def host_lost(run: Run, *, now: datetime) -> None:
-    """Stop a run whose host is gone: nothing else may touch its target, and nobody knows what was done there last.
-
-    What changed nothing has failed; what may have is parked, for a person; a watch goes on. It is never run again.
-    """
-    why = f"its host {run.host_id} was lost"
-    step = run.steps.filter(state=S.RUNNING).first() or run.steps.filter(state=S.PENDING).first()
-    if run.state != N.RUNNING:
-        return
-    if step is None:
-        finished(run, now=now)
-    elif step.kind == "watch":
-        _watched_alone(run, step, why=why, now=now)
-    elif step.effect or run.kind == Run.Kind.ROLLBACK or opening.has_effects(run.rollout):
-        unknown(run, step, why=why, now=now)
-    elif run.kind == Run.Kind.VALIDATE:
-        with audit.turn():
-            _back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
-    else:
-        deploy_failed(run, why=why, title="Host lost before anything was changed", now=now)
-
-
-def _watched_alone(run: Run, step: Step, *, why: str, now: datetime) -> None:
-    """Say, once while the incident is open, that a watch goes on but nobody could act on its verdict."""
-    incident = run.incident
-    if incident is not None and incident.state != incident.State.CLOSED:
-        return
-    title = f"Host {run.host_id} lost during the watch"
-    words = f"{why}. {step.title}: until it is back nothing is observed, which extends the window, or rolled back."
-    with audit.turn():
-        aftermath.alarm(run, title=title, why=words, runbook="incident", now=now)
 
 
 def _cancelled(run: Run, *, why: str, now: datetime) -> None:
@@ -236,7 +226,8 @@ def _is_done(run: Run, kind: str) -> bool:
     return run.steps.filter(kind=kind, state=S.SUCCEEDED).exists()
 
 
-def _back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> None:
+def back_to_draft(run: Run, *, why: str, by: Actor, to: str, now: datetime) -> None:
+    """End a validate run; its rollout is a draft again."""
     opening.end_run(run, to, why=why, by=by, now=now)
     move(run.rollout, R.DRAFT, by=by, now=now, why=why, state_why=why)
     drafting.yield_to_newer(run.rollout, by=by, now=now)

@@ -61,20 +61,19 @@ def _go_on(run: Run, now: datetime) -> None:
     run.refresh_from_db(from_queryset=Run.objects.with_places())
     if run.state != N.RUNNING:
         return
-    if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
+    if borne.is_to_abort(run):
         endings.aborted(run, now=now)
-        return
-    if run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
-        endings.deploy_failed(run, why=why, title="Manifest changed", now=now)
         return
     # asked in one query: a step that another worker claims meanwhile must not be missed by two
     following = run.steps.filter(state__in=[S.PENDING, S.RUNNING]).first()
-    if following is None:
-        endings.finished(run, now=now)
-    elif following.state == S.RUNNING:
+    if following is not None and following.state == S.RUNNING:
         return  # claimed by another worker since we looked
-    elif why := borne.why_not(run):
+    if why := borne.why_not(run):
         endings.not_borne_out(run, following, why=f"{why}; the database was edited", now=now)
+    elif run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
+        endings.deploy_failed(run, why=why, title="Manifest changed", now=now)
+    elif following is None:
+        endings.finished(run, now=now)
     elif following.kind == "watch":
         watching.begin(run, following, now=now)
     else:
@@ -180,7 +179,7 @@ def _was_killed(ended: dict[str, Any]) -> bool:
 def _attend(run: Run, step: Step, now: datetime) -> None:
     """Pass an abort on to a running command; give up one that has no runner and is long past its time-out."""
     folder, timeout_s = recovering.at_work(step)
-    if run.abort_requested and run.kind != Run.Kind.ROLLBACK and folder == commands.folder_of(step):
+    if folder == commands.folder_of(step) and borne.is_to_abort(run):
         runner.cancel(folder)  # not a probe: its answer says what the abort has to undo
     overdue_s = runner.age_s(folder) - timeout_s - OVERDUE_S
     if overdue_s > STOPPED_S or (overdue_s > 0 and not runner.is_alive(folder)):
@@ -197,7 +196,7 @@ def _record_failure(run: Run, step: Step, outcome: Outcome, ended: dict[str, Any
         recovering.did_not_happen(step, outcome.sentence, now)
     if outcome.result == STALE:
         endings.unknown(run, step, why=outcome.sentence, now=now)
-    elif run.abort_requested and ended.get("cancelled"):
+    elif ended.get("cancelled") and borne.is_to_abort(run):
         endings.aborted(run, now=now)
     else:
         endings.failed(run, step, outcome, now=now)

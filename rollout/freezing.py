@@ -14,6 +14,9 @@ from rollout.config_reader import ComponentError
 from rollout.models import Rollout, Step
 from rollout.states import RolloutState as R
 
+# the parts that the engine and the pages read
+READ = frozenset({"target", "plan", "gates", "release", "evidence", "links", "policy", "previous_version"})
+
 
 def manifest_of(rollout: Rollout) -> dict[str, object]:
     """Return the manifest as it would be frozen now."""
@@ -89,8 +92,18 @@ def changed(rollout: Rollout) -> tuple[str, ...]:
 
 def is_intact(rollout: Rollout) -> bool:
     """Say whether the manifest is, byte for byte, what was signed."""
-    found = hashlib.sha256(rollout.manifest.encode()).hexdigest()
-    return rollout.sign_off is not None and found == rollout.digest == rollout.sign_off.digest
+    found = hashlib.sha256(rollout.manifest.encode("utf-8", "surrogatepass")).hexdigest()
+    same = rollout.sign_off is not None and found == rollout.digest == rollout.sign_off.digest
+    return same and is_readable(rollout)
+
+
+def is_readable(rollout: Rollout) -> bool:
+    """Say whether there is a manifest with all its parts, and not something that was put in its place."""
+    try:
+        document = json.loads(rollout.manifest)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.keys() >= READ
 
 
 def not_as_signed(rollout: Rollout) -> str:

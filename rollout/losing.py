@@ -3,8 +3,10 @@
 import logging
 from datetime import datetime
 
-from rollout import alarms, endings, heartbeat
-from rollout.models import Run
+from monitoring import audit
+from monitoring.audit import SYSTEM
+from rollout import aftermath, alarms, borne, endings, heartbeat, opening
+from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError
@@ -30,7 +32,40 @@ def give_up(host: str, counter: int, *, now: datetime) -> None:
 def _give_up(run: Run, now: datetime) -> None:
     """Nothing is known to run on the host for a run that waits or watches, so an abort needs nobody there."""
     idle = run.state == N.QUEUED or run.steps.filter(state=S.RUNNING, kind="watch").exists()
-    if idle and run.abort_requested:
+    if idle and borne.is_to_abort(run):
         endings.aborted(run, now=now)
     elif run.state == N.RUNNING:
-        endings.host_lost(run, now=now)
+        host_lost(run, now=now)
+
+
+def host_lost(run: Run, *, now: datetime) -> None:
+    """Stop a run whose host is gone: nothing else may touch its target, and nobody knows what was done there last.
+
+    What changed nothing has failed; what may have is parked, for a person; a watch goes on. It is never run again.
+    """
+    why = f"its host {run.host_id} was lost"
+    step = run.steps.filter(state=S.RUNNING).first() or run.steps.filter(state=S.PENDING).first()
+    if run.state != N.RUNNING:
+        return
+    if step is None:
+        endings.finished(run, now=now)
+    elif step.kind == "watch":
+        _watched_alone(run, step, why=why, now=now)
+    elif step.effect or run.kind == Run.Kind.ROLLBACK or opening.has_effects(run.rollout):
+        endings.unknown(run, step, why=why, now=now)
+    elif run.kind == Run.Kind.VALIDATE:
+        with audit.turn():
+            endings.back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+    else:
+        endings.deploy_failed(run, why=why, title="Host lost before anything was changed", now=now)
+
+
+def _watched_alone(run: Run, step: Step, *, why: str, now: datetime) -> None:
+    """Say, once while the incident is open, that a watch goes on but nobody could act on its verdict."""
+    incident = run.incident
+    if incident is not None and incident.state != incident.State.CLOSED:
+        return
+    title = f"Host {run.host_id} lost during the watch"
+    words = f"{why}. {step.title}: until it is back nothing is observed, which extends the window, or rolled back."
+    with audit.turn():
+        aftermath.alarm(run, title=title, why=words, runbook="incident", now=now)

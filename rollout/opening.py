@@ -1,5 +1,6 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db.models import F
 
 from approvals.actors import signs_as
 from approvals.ledger import Refused
-from monitoring import audit, incidents, watcher
+from monitoring import audit, canonical, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
 from rollout import commands, plan, runner, transitions
@@ -197,16 +198,33 @@ def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now:
             )
             for number, step in enumerate(steps, start=1)
         )
-        by = opener(run)
         audit.append(
             action=f"run.{kind}.opened",
-            by=by,
+            by=opener(run),
             subject=transitions.subject_of(run),
             new=run.state,
             why=run.reason,
+            data=facts(run),
             now=now,
         )
     return run
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """Return what the audit tells of a run as it is opened, so that it can be compared later: its steps, its backup."""
+    return {
+        "steps_sha256": canonical.digest(steps_of(run)),
+        **({"restores_sha256": run.restores.sha256} if run.restores else {}),
+    }
+
+
+def steps_of(run: Run) -> list[dict[str, Any]]:
+    """Return the steps of a run as its plan has them; none when their numbers are not 1, 2, 3…"""
+    names = ("kind", "title", "effect", "params", "timeout_s")
+    rows = list(run.steps.order_by("number").values_list("number", *names))
+    steps = [dict(zip(names, values, strict=True)) for _, *values in rows]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(steps))
+    return plain if [row[0] for row in rows] == list(range(1, len(rows) + 1)) else []
 
 
 def opener(run: Run) -> Actor:

@@ -7,7 +7,7 @@ from monitoring.audit import SYSTEM
 from monitoring.gates import GateProfile
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
-from rollout import commands, endings, freezing, transitions
+from rollout import borne, commands, endings, freezing, transitions
 from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -42,24 +42,28 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
     """Follow the watch's outcome; return whether the run may go on to its end."""
     watch = run.watch
     if watch is None:
+        endings.not_borne_out(run, step, why="it has no watch; the database was edited", now=now)
         return False
-    if watch.outcome == Watch.Outcome.PASSED:
+    told = watch.outcome not in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED) or borne.is_outcome(watch)
+    if told and watch.outcome == Watch.Outcome.PASSED:
         outcome = {"result": "ok", "sentence": watch.reason}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=watch.reason, ended_at=now, outcome=outcome)
         return True
-    if run.abort_requested:
+    if borne.is_to_abort(run):
         endings.aborted(run, now=now)
+    elif not told:
+        _ask(run.rollout, watch, "the audit tells of another outcome: the database was edited", now)
     elif watch.outcome == Watch.Outcome.BREACHED:
         _breach(run, watch, now)
     elif watch.outcome == Watch.Outcome.NEEDS_DECISION and not run.rollout.needs_decision:
-        _ask(run.rollout, watch, now)
+        _ask(run.rollout, watch, watch.reason, now)
     return False
 
 
 def _breach(run: Run, watch: Watch, now: datetime) -> None:
     """Roll back by itself, once per rollout; after that a person decides."""
     if run.rollout.automatic_rollback_used:
-        _ask(run.rollout, watch, now)
+        _ask(run.rollout, watch, watch.reason, now)
         return
     with audit.turn():
         transitions.tell(
@@ -75,15 +79,15 @@ def _breach(run: Run, watch: Watch, now: datetime) -> None:
         endings.deploy_failed(run, why=watch.reason, title="Quality gate breached", now=now)
 
 
-def _ask(rollout: Rollout, watch: Watch, now: datetime) -> None:
+def _ask(rollout: Rollout, watch: Watch, why: str, now: datetime) -> None:
     with audit.turn():
-        asked = Rollout.objects.filter(pk=rollout.pk, needs_decision="").update(needs_decision=watch.reason)
+        asked = Rollout.objects.filter(pk=rollout.pk, needs_decision="").update(needs_decision=why)
         if asked:
             transitions.tell(
                 rollout,
                 "needs_decision",
                 "critical",
-                why=watch.reason,
+                why=why,
                 by=SYSTEM,
                 now=now,
                 key=f"decision-{rollout.pk}-{watch.pk}",

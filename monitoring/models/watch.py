@@ -26,6 +26,8 @@ class Watch(AboutSubject):
     profile = models.JSONField()
     # working directory and GR_* variables of sources that are commands: {"cwd": ..., "env": {...}}
     surroundings = models.JSONField(default=dict, blank=True)
+    # over what it looks at and judges by (watch_seal)
+    seal = models.CharField(max_length=64, blank=True)
     # who is told by gates that only alert, and where the link in the message leads
     routes = models.JSONField(default=list, blank=True)
     url = models.CharField(max_length=300, blank=True)

@@ -27,7 +27,7 @@ PARTS = {
 
 def is_frozen(rollout: Rollout) -> bool:
     """Say whether the page shows what was signed, and not what is there now."""
-    return bool(rollout.manifest and rollout.sign_off_id) and rollout.state not in OPEN
+    return bool(rollout.sign_off_id) and rollout.state not in OPEN and freezing.is_readable(rollout)
 
 
 def items(rollout: Rollout) -> tuple[Item, ...]:

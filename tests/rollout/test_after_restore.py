@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from monitoring import anchors, audit, checkpoints, signing
 from monitoring.audit import SYSTEM
-from monitoring.models import AuditEntry, Watch
+from monitoring.models import AuditEntry
 from rollout import actions, after_restore, engine, own_restore
 from rollout.models import Configuration, Rollout, Run, Target
 from rollout.own_archive import Archive
@@ -42,7 +42,7 @@ def watched(target: Target, cast: dict[str, User], fake: FakeRunner) -> Run:
 
 def test_a_breach_in_a_restored_watch_asks_a_person(watched: Run) -> None:
     settle()
-    Watch.objects.update(outcome="BREACHED", state="DECIDED", reason="p95 above 2000 ms")
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
     engine.advance(watched.pk)
     rollout = fresh(watched.rollout)
     assert (rollout.state, rollout.needs_decision) == (R.WATCHING, "p95 above 2000 ms")
@@ -58,7 +58,7 @@ def test_an_abort_that_was_asked_for_before_the_backup_is_not_done_after_it(watc
 
 def test_a_restored_watch_ends_well_as_any_other(watched: Run) -> None:
     settle()
-    Watch.objects.update(outcome=Watch.Outcome.PASSED, state=Watch.State.DECIDED, reason="all well")
+    factories.decide_watches("PASSED", "all well")
     engine.advance(watched.pk)
     assert Rollout.objects.get().state == R.SUCCEEDED
 

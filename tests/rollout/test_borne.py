@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from approvals.models import SignOff
 from monitoring import canonical
-from rollout import actions, borne, engine, freezing, plan
+from rollout import actions, borne, engine, freezing, opening, plan
 from rollout.models import Artifact, BreakGlass, Rollout, Run, Step, Target
 from tests import factories
 from tests.approvals import forger
@@ -70,15 +70,14 @@ def test_a_rollback_that_nobody_started_does_nothing(target: Target, cast: Cast,
 def test_a_validate_run_changes_no_target(validate: Run, fake: FakeRunner) -> None:
     Step.objects.create(run=validate, number=99, kind="switch", title="Switch", effect=True, params={}, timeout_s=60)
     go_on(validate, fake)
-    assert fresh(validate.rollout).state == "DRAFT" and "no validate run has such a step: switch" in (
-        fresh(validate.rollout).state_why
-    )
+    why = fresh(validate.rollout).state_why
+    assert fresh(validate.rollout).state == "DRAFT" and "its steps are not those with which it was opened" in why
 
 
 @pytest.mark.parametrize("effect", [True, False])
 def test_a_step_with_an_effect_is_known_by_its_kind(validate: Run, effect: bool) -> None:
     validate.steps.filter(number=2).update(kind="switch", effect=effect)
-    assert borne.why_not(Run.objects.get(pk=validate.pk)) == "no validate run has such a step: switch"
+    assert list(borne._problems(validate))[-1] == "no validate run has such a step: switch"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +88,9 @@ def test_a_deploy_with_other_steps_than_those_that_were_signed_goes_no_further(
 ) -> None:
     deploy.steps.filter(kind="dry_run").update(**change)
     go_on(deploy, fake)
-    assert fresh(deploy.rollout).state == "FAILED" and "not those of the plan" in fresh(deploy.rollout).state_why
+    why = fresh(deploy.rollout).state_why
+    assert fresh(deploy.rollout).state == "FAILED" and "not those with which it was opened" in why
+    assert "its steps are not those of the plan that was signed" in list(borne._problems(deploy))
 
 
 def test_a_manifest_that_is_swapped_with_every_digest_after_the_start_deploys_nothing(
@@ -150,4 +151,4 @@ def test_a_sign_off_over_something_else_is_no_consent(target: Target, cast: Cast
 
 
 def test_the_steps_are_compared_as_json_holds_them(deploy: Run) -> None:
-    assert borne._steps(deploy) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]
+    assert opening.steps_of(deploy) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry, Incident
-from rollout import actions, commands, deciding, endings, engine, leftovers, probing
+from rollout import actions, commands, deciding, engine, leftovers, losing, probing
 from rollout.drivers import Answer
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
@@ -87,7 +87,7 @@ def test_done_is_refused_when_the_target_says_otherwise(
 
 def test_a_proof_is_not_taken_on_trust(deploy: Run, cast: dict, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="check")
-    endings.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
     fake.release()
     with pytest.raises(Refused, match="not taken on trust"):
         decide(deciding.done, deploy.rollout, cast["tom"])
@@ -275,14 +275,14 @@ def test_an_answer_that_comes_late_is_not_one_about_the_next_step(
 def test_a_step_that_was_given_up_before_its_worker_started_it_never_starts(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="migrate")
     fake.started.remove(fake.current)
-    endings.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
     leftovers.stop_late()
     assert fake.cancelled == {fake.current}
 
 
 def test_a_step_that_runs_while_it_is_unknown_runs_to_its_end(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="migrate")
-    endings.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
     leftovers.stop_late()
     assert fake.cancelled == set()
 

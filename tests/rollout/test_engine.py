@@ -64,7 +64,7 @@ def test_the_switched_version_is_live(target: Target, cast: dict, fake: FakeRunn
 
 def test_a_watch_that_passed_ends_in_success(target: Target, cast: dict, fake: FakeRunner) -> None:
     run = drive(started(target, cast), fake)
-    Watch.objects.update(outcome=Watch.Outcome.PASSED, state=Watch.State.DECIDED, reason="all well")
+    factories.decide_watches("PASSED", "all well")
     engine.advance(run.pk)
     assert fresh(run.rollout).state == R.SUCCEEDED
 

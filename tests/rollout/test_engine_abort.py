@@ -91,7 +91,7 @@ def test_an_abort_is_not_lost_when_the_watch_passes_at_the_same_moment(
     deploy: Run, cast: dict, fake: FakeRunner
 ) -> None:
     drive(deploy, fake)
-    Watch.objects.update(outcome="PASSED", state="DECIDED", reason="well")
+    factories.decide_watches("PASSED", "well")
     abort(deploy, cast["tom"])
     assert end_of(deploy, fake) == ("CANCELLED", R.ROLLING_BACK)
 
@@ -101,7 +101,7 @@ def test_an_abort_is_not_lost_when_a_person_is_awaited_after_a_breach(
 ) -> None:
     drive(deploy, fake)
     factories.put_in(deploy.rollout, R.WATCHING, automatic_rollback_used=True)
-    Watch.objects.update(outcome="BREACHED", state="DECIDED", reason="p95")
+    factories.decide_watches("BREACHED", "p95")
     abort(deploy, cast["tom"])
     assert end_of(deploy, fake) == ("CANCELLED", R.ROLLING_BACK)
 

@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 
 from monitoring.models import Incident
-from rollout import actions, commands, deciding, endings, engine, opening, probing, recovering, runner
+from rollout import actions, commands, deciding, engine, losing, opening, probing, recovering, runner
 from rollout.drivers import Answer, DriverError, fence
 from rollout.intent import STALE, Outcome
 from rollout.models import Run, Target
@@ -301,7 +301,7 @@ def test_a_run_stays_with_the_host_of_its_target(target: Target, cast: dict, fak
 
 
 def host_lost(run: Run) -> None:
-    endings.host_lost(Run.objects.get(pk=run.pk), now=NOW)
+    losing.host_lost(Run.objects.get(pk=run.pk), now=NOW)
 
 
 @pytest.mark.parametrize("kind", ["migrate", "switch", "check"])

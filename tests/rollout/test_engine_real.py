@@ -33,7 +33,7 @@ def test_a_rollback_begins_when_the_command_of_the_deploy_is_gone(
     monkeypatch.setattr(commands, "argv_of", lambda step, folder: [sys.executable, "-c", SLEEP])
     olaf, tom = cast["olaf"], cast["tom"]
     run = actions.start(factories.make_approved(target, cast), user=olaf, by=actor(olaf), now=NOW)
-    run.steps.filter(kind__in=["preflight", "backup", "dry_run", "stage"]).update(state="SUCCEEDED")
+    factories.pass_over(run, "preflight", "backup", "dry_run", "stage")
     engine.advance(run.pk)
     folder = commands.folder_of(Step.objects.get(run=run, kind="migrate"))
     until(lambda: runner.was_started(folder))

@@ -133,7 +133,7 @@ def test_a_failed_rollback_can_be_asked_for_again(deploy: Run, cast: dict, fake:
 
 def test_a_breach_rolls_back_by_itself_once(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake)
-    Watch.objects.update(outcome="BREACHED", state="DECIDED", reason="p95 above 2000 ms")
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
     engine.advance(deploy.pk)
     rollout = fresh(deploy.rollout)
     assert (rollout.state, rollout.automatic_rollback_used) == (R.ROLLING_BACK, True)
@@ -142,7 +142,7 @@ def test_a_breach_rolls_back_by_itself_once(deploy: Run, fake: FakeRunner) -> No
 def test_a_breach_after_the_automatic_rollback_was_used_asks_a_person(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake)
     factories.put_in(deploy.rollout, R.WATCHING, automatic_rollback_used=True)
-    Watch.objects.update(outcome="BREACHED", state="DECIDED", reason="p95 above 2000 ms")
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
     engine.advance(deploy.pk)
     rollout = fresh(deploy.rollout)
     assert (rollout.state, rollout.needs_decision) == (R.WATCHING, "p95 above 2000 ms")
@@ -215,7 +215,7 @@ def test_a_validate_run_that_holds_the_target_refuses_the_rollback(
     deploy: Run, target: Target, cast: dict, fake: FakeRunner
 ) -> None:
     drive(deploy, fake)
-    Watch.objects.update(outcome="PASSED", state="DECIDED", reason="well")
+    factories.decide_watches("PASSED", "well")
     engine.advance(deploy.pk)
     rita = cast["rita"]
     other = actions.submit(factories.make_draft(target, rita, "1.2.0"), user=rita, by=actor(rita), now=NOW)
@@ -237,7 +237,7 @@ def test_only_the_newest_change_of_a_target_can_be_rolled_back(
     deploy: Run, target: Target, cast: dict, fake: FakeRunner
 ) -> None:
     drive(deploy, fake)
-    Watch.objects.update(outcome="PASSED", state="DECIDED", reason="well")
+    factories.decide_watches("PASSED", "well")
     engine.advance(deploy.pk)
     newer = succeeded(target, cast, "1.2.0", 10**9)
     with pytest.raises(actions.Refused, match=f"Rollout {newer.pk} .1.2.0. changed"):
@@ -248,7 +248,7 @@ def test_a_newer_change_that_was_rolled_back_does_not_stand_in_the_way(
     deploy: Run, target: Target, cast: dict, fake: FakeRunner
 ) -> None:
     drive(deploy, fake)
-    Watch.objects.update(outcome="PASSED", state="DECIDED", reason="well")
+    factories.decide_watches("PASSED", "well")
     engine.advance(deploy.pk)
     factories.put_in(succeeded(target, cast, "1.2.0", 10**9), R.ROLLED_BACK)
     assert click_roll_back(deploy, cast["tom"]).state == "RUNNING"

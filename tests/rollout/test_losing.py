@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import Incident
-from rollout import actions, alarms, endings, housekeeping, in_force, losing, tasks
+from rollout import actions, alarms, housekeeping, in_force, losing, tasks
 from rollout.models import Heartbeat, Run, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -75,7 +75,7 @@ def test_a_watch_is_not_ended(deploy: Run, fake: FakeRunner) -> None:
 
 def test_the_abort_of_a_watch_ends_with_people_who_know(deploy: Run, fake: FakeRunner, cast: Cast) -> None:
     drive(deploy, fake)
-    Run.objects.filter(pk=deploy.pk).update(abort_requested=True, abort_by="tom", abort_why="its host is gone")
+    abort(deploy, cast)
     Target.objects.update(host_id="b")
     assert lose(deploy).state == N.CANCELLED
     rollback = deploy.rollout.runs.get(kind="rollback")
@@ -129,7 +129,7 @@ def test_a_run_that_cannot_be_given_up_is_told_of_as_p0(
         raise ValueError("its component cannot be read")
 
     drive(deploy, fake, stop_at="switch")
-    monkeypatch.setattr(endings, "host_lost", broken)
+    monkeypatch.setattr(losing, "host_lost", broken)
     lose(deploy)
     assert Incident.objects.get(title=alarms.TITLE).severity == "P0"
 

@@ -128,7 +128,7 @@ def test_an_answer_whose_message_was_lost_is_found(deploy: Run, cast: dict, fake
 
 def test_a_breach_while_a_person_is_awaited_is_found(deploy: Run, fake: FakeRunner, hints: list) -> None:
     asked(deploy, fake)
-    Watch.objects.update(outcome="BREACHED", reason="p95 above 2000 ms")
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
     assert runs_hinted(hints) == [deploy.pk]
 
 

@@ -8,6 +8,9 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from monitoring import audit, watch_store
+from monitoring.audit import SYSTEM
+from monitoring.models import Watch
 from rollout import actions, deciding
 from rollout.models import Rollout
 from tests.factories import actor
@@ -37,13 +40,11 @@ def click(scenario: str, *, patience: bool) -> None:
 def watch(scenario: str) -> None:
     """Decide an open watch, as the gates do."""
     if look("SELECT id FROM monitoring_watch WHERE state = 'OBSERVING'"):
-        outcome, reason = OUTCOMES.get(scenario, PASSED)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE monitoring_watch SET state = 'DECIDED', outcome = %s, reason = %s, decided_at = %s "
-                "WHERE state = 'OBSERVING'",
-                [outcome, reason, timezone.now()],
-            )
+        (outcome, why), now = OUTCOMES.get(scenario, PASSED), timezone.now()
+        with audit.turn():
+            for one in Watch.objects.filter(state="OBSERVING"):
+                Watch.objects.filter(pk=one.pk).update(state="DECIDED", outcome=outcome, reason=why, decided_at=now)
+                watch_store.tell_audit(one, f"watch.{outcome.lower()}", by=SYSTEM, why=why, new=outcome, now=now)
 
 
 def is_over(scenario: str) -> bool:
