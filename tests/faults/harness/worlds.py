@@ -72,8 +72,7 @@ def make(where: Path) -> None:
         run = actions.start(rollout, user=olaf, by=actor(olaf), now=NOW)
         if not engine._begin(run, NOW):
             raise RuntimeError("the run does not begin")
-        place.backups.create(path="/none.zip", sha256="b" * 64, size=1, release_version="1.0.0", created_at=NOW)
-        Rollout.objects.update(backup=place.backups.get())
+        Rollout.objects.update(backup=factories.make_backup(place))
         keep(where / f"begun-{driver}")
 
 
