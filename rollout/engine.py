@@ -182,7 +182,8 @@ def _attend(run: Run, step: Step, now: datetime) -> None:
     if folder == commands.folder_of(step) and borne.is_to_abort(run):
         runner.cancel(folder)  # not a probe: its answer says what the abort has to undo
     overdue_s = runner.age_s(folder) - timeout_s - OVERDUE_S
-    if overdue_s > STOPPED_S or (overdue_s > 0 and not runner.is_alive(folder)):
+    lost = overdue_s > STOPPED_S or (overdue_s > 0 and not runner.is_alive(folder))
+    if lost and recovering.was_found_so(folder):
         runner.cancel(folder)  # a worker that was stopped between claim and start must not start it later
         why = "its runner was lost, and something still holds the target's lock long after its time-out"
         recovering.give_up(run, step, why=why, now=now)

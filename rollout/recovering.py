@@ -20,6 +20,7 @@ from rollout.transitions import move
 MAX_ATTEMPTS = 3
 MAX_PROBES = 3
 PROBE_S = 60
+OVERDUE = "overdue"
 LOST = "its command was started and nobody saw how it ended"
 
 
@@ -44,6 +45,18 @@ def at_work(step: Step) -> tuple[Path, int]:
     """Return the folder, and the time-out (seconds), of what holds the lock for a step: its newest probe, or itself."""
     probes = commands.probe_folders(step)
     return (probes[-1], PROBE_S) if probes else (commands.folder_of(step), step.timeout_s)
+
+
+def was_found_so(folder: Path) -> bool:
+    """Say whether it was found overdue before, and note that it is.
+
+    Who holds the lock may be another worker, a moment before he makes the folder of a probe: the next look tells.
+    """
+    try:
+        (folder / OVERDUE).mkdir(mode=0o700)
+    except FileExistsError:
+        return True
+    return False
 
 
 def give_up(run: Run, step: Step, *, why: str, now: datetime) -> None:

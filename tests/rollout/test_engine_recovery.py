@@ -80,6 +80,7 @@ def test_a_runner_that_was_stopped_does_not_keep_a_step_running_for_ever(deploy:
     drive(deploy, fake, stop_at="switch")
     fake.age = 120 + engine.OVERDUE_S + engine.STOPPED_S + 1
     engine.advance(deploy.pk)
+    engine.advance(deploy.pk)
     assert fresh(deploy.rollout).state == R.UNKNOWN
 
 
@@ -148,13 +149,23 @@ def test_a_lock_held_long_after_the_time_out_without_a_runner_is_unknown(deploy:
     fake.orphan()
     fake.age = 120 + engine.OVERDUE_S + 1
     engine.advance(deploy.pk)
+    engine.advance(deploy.pk)
     assert fresh(deploy.rollout).state == R.UNKNOWN
+
+
+def test_who_holds_the_lock_for_a_moment_is_looked_at_again(deploy: Run, fake: FakeRunner) -> None:
+    drive(deploy, fake, stop_at="switch")
+    fake.orphan()  # as another worker does who is about to ask the target
+    fake.age = 120 + engine.OVERDUE_S + 1
+    engine.advance(deploy.pk)
+    assert fresh(deploy.rollout).state == R.RUNNING
 
 
 def test_a_lock_held_long_after_the_time_out_of_a_harmless_step_fails_it(validate: Run, fake: FakeRunner) -> None:
     engine.advance(validate.pk)
     fake.orphan()
     fake.age = 60 + engine.OVERDUE_S + 1
+    engine.advance(validate.pk)
     engine.advance(validate.pk)
     assert fresh(validate.rollout).state == R.DRAFT
 
