@@ -107,8 +107,10 @@ def test_a_killed_main_process_leaves_no_orphans(cluster: subprocess.Popen[bytes
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["main only", "its whole group"])
-def test_a_cluster_that_is_told_to_stop_ends_with_0(cluster: subprocess.Popen[bytes], whole_group: bool) -> None:
+def test_a_cluster_that_is_told_to_stop_ends_with_0(
+    cluster: subprocess.Popen[bytes], whole_group: bool, tmp_path: Path
+) -> None:
     family = [*children(cluster.pid), *workers(cluster.pid)]
     (os.killpg if whole_group else os.kill)(cluster.pid, signal.SIGTERM)
-    assert cluster.wait(PATIENCE_S) == 0
+    assert cluster.wait(PATIENCE_S) == 0, (tmp_path / "worker.log").read_text()
     until(lambda: not any(lives(pid) for pid in family), "the end of the whole family")
