@@ -36,9 +36,10 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/proof.py": (LEDGER, ()),
     "approvals/ledger.py": (LEDGER, ()),
     "approvals/moves.py": (LEDGER, ()),
-    "approvals/proven.py": (("proven",), ()),
+    "approvals/proven.py": (("proven",), ("edited_rows",)),
     "approvals/stepup.py": (("stepup", "signins"), ()),
-    "rollout/borne.py": ((), ("borne",)),
+    "rollout/borne.py": ((), ("borne", "edited_rows", "told")),
+    "rollout/told.py": ((), ("told",)),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }
 LIMIT_S = 120

@@ -60,8 +60,9 @@ def test_a_busy_target_is_not_backed_up(target):
 @pytest.mark.slow
 def test_a_run_is_driven_to_its_end_and_told_step_by_step(target, cast):
     draft = make_draft(target, cast["rita"])
-    run = told(Run.objects.create(rollout=draft, target=target, kind="validate", created_at=NOW))
+    run = Run.objects.create(rollout=draft, target=target, kind="validate", created_at=NOW)
     run.steps.create(number=1, kind="preflight", title="Health checked", timeout_s=30)
+    told(run)
     type(draft).objects.filter(pk=draft.pk).update(state="VALIDATING")
     lines: list[str] = []
     ended = driving.drive(run, lines.append)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.utils import timezone
 
 from approvals import stepup
@@ -121,7 +120,7 @@ def gate(name: str, value: float) -> dict[str, Any]:
 def tell_often(rollout: Rollout) -> None:
     """Add notices and audit entries about a rollout, as a long life does."""
     for number in range(10):
-        with transaction.atomic():
+        with audit.turn():
             why, key = f"for reason {number}", f"more-{number}"
             transitions.tell(rollout, "decision_recorded", "info", why=why, by=SYSTEM, now=later(number), key=key)
             subject = transitions.subject_of(rollout)
