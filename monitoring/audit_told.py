@@ -47,16 +47,16 @@ def broken_since(seq: int, digest: str) -> list[str]:
     return found.problems
 
 
-def root_of(seq: int) -> tuple[int, str]:
+def root_of(seq: int, *, by_anchor: bool = True) -> tuple[int, str]:
     """Return number and hash of the entry from which a chain that is to hold an entry has to be looked at.
 
     It is the newest one that the anchor file knows from before; where that knows a later one, whoever asks passes it on
-    the way to the head, and the one just before will do.
+    the way to the head, and the one just before will do; so it does for who does not ask the file (`by_anchor`).
     """
     known = anchors.last()
-    if known is None or known.seq == 0:
+    if by_anchor and (known is None or known.seq == 0):
         return 0, GENESIS
-    if known.seq < seq:
+    if by_anchor and known is not None and known.seq < seq:
         return known.seq, known.hash
     before = AuditEntry.objects.filter(seq=seq - 1).values_list("hash", flat=True).first()
     return seq - 1, before or GENESIS

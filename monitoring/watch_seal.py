@@ -8,7 +8,10 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from .models import Watch
 
 SALT = "guarded-rollout watch"
-EDITED = "what it looks at, or by which limits, was edited in the database: nothing of it counts"
+EDITED = (
+    "what it looks at, or by which limits, was edited in the database, so nothing of it counts; "
+    "or DJANGO_SECRET_KEY was replaced, without the old one in DJANGO_SECRET_KEY_FALLBACKS"
+)
 
 
 def of(watch: Watch) -> str:

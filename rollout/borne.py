@@ -12,7 +12,7 @@ from typing import Any
 
 from approvals import proven
 from approvals.models import SignOff
-from monitoring import audit, audit_told
+from monitoring import anchors, audit, audit_told
 from monitoring.models import AuditEntry, Watch
 from rollout import commands, freezing, glass_record, opening, told
 from rollout.models import BreakGlass, Rollout, Run, Step
@@ -56,8 +56,10 @@ def is_to_abort(run: Run) -> bool:
     return any(one["action"] == "run.abort_requested" for one in _about("run", [run.pk])[0])
 
 
-def is_outcome(watch: Watch) -> bool:
-    """Say whether a watch was decided as its row tells, by the entries since it was opened, in a chain that holds."""
+def is_outcome(run: Run, watch: Watch) -> bool:
+    """Say whether a run's watch was decided as its row tells, by entries since its opening in a chain that holds."""
+    if (watch.subject_kind, watch.subject_id) != ("rollout", str(run.rollout_id)):
+        return False
     with audit.turn():
         told = [
             one for one in _about(watch.subject_kind, [watch.subject_id])[0] if one["data"].get("watch") == watch.pk
@@ -109,7 +111,9 @@ def _untold(run: Run, opened: list[Json]) -> Iterator[str]:
     if len(opened) != 1:
         yield f"no entry of the audit tells that this {run.kind} run was opened"
         return
-    yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"]))
+    # of a database that was set back the anchor file knows more: a rollback brings the service back all the same
+    aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
+    yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"], by_anchor=not aloof))
     yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, entries))
     now = opening.facts(run)
     if opened[0]["data"].get("steps_sha256", now["steps_sha256"]) != now["steps_sha256"]:  # an older version told less
@@ -124,7 +128,7 @@ def _steps_untold(steps: list[Step]) -> Iterator[str]:
     entries, wrong = _about("step", [step.pk for step in steps])
     yield from wrong
     newest: defaultdict[str, str] = defaultdict(lambda: S.PENDING)
-    newest |= {one["subject"]["id"]: one["new"] for one in entries}
+    newest |= {one["subject"]["id"]: one["new"] for one in entries if one["new"]}  # a log that was read tells no state
     begun = Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
     for step in steps:
         key = str(step.pk)
@@ -141,7 +145,17 @@ def _edited(run: Run) -> Iterator[str]:
     else:
         yield from proven.opening_problems(sign_off)
     if run.restores is not None:
-        yield from told.backup_problems(run.restores)
+        yield from told.backup_problems(run.restores, after=_taken_after(run))
+
+
+def _taken_after(run: Run) -> int:
+    """Return the number of the entry after which the backup was taken that a run restores; 0 where a person chose it.
+
+    A rollback by itself goes back to the backup that its own deploy took.
+    """
+    own = run.rollout.runs.filter(kind=Run.Kind.DEPLOY, steps__kind="backup", steps__state=S.SUCCEEDED)
+    deploy = own.order_by("-pk").first() if run.automatic else None
+    return max((one["seq"] for one in _opened(deploy)), default=0) if deploy else 0
 
 
 def _unsigned(run: Run, *, after: int) -> Iterator[str]:

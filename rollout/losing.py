@@ -47,7 +47,9 @@ def host_lost(run: Run, *, now: datetime) -> None:
     step = run.steps.filter(state=S.RUNNING).first() or run.steps.filter(state=S.PENDING).first()
     if run.state != N.RUNNING:
         return
-    if step is None:
+    if step is None and (wrong := borne.why_not(run)):
+        endings.not_borne_out(run, None, why=f"{wrong}; the database was edited", now=now)
+    elif step is None:
         endings.finished(run, now=now)
     elif step.kind == "watch":
         _watched_alone(run, step, why=why, now=now)

@@ -15,7 +15,7 @@ from approvals.change_rules import Asker
 from approvals.ledger import Refused, current_roles
 from monitoring import audit
 from monitoring.audit import SYSTEM, Actor
-from rollout import access, in_force, loading
+from rollout import access, in_force, loading, told
 from rollout.component import ComponentError
 from rollout.models import Configuration
 
@@ -105,7 +105,8 @@ def _answer(configuration: Configuration, state: str, *, why: str = "", by: Acto
     if waiting.update(**columns) != 1:
         raise Refused("This configuration does not wait for a confirmation any more.")
     action = {State.PAST: "confirmed"}.get(State(state), str(State(state).value).lower())
-    data = {"sha256": configuration.sha256, "loaded_by": configuration.loaded_by}
+    places = [f"{told.STANDS} {configuration.base_dir}"]
+    data = {"sha256": configuration.sha256, "loaded_by": configuration.loaded_by, "places": places}
     subject = loading.subject_of(configuration.component)
     audit.append(action=f"configuration.{action}", by=by, subject=subject, why=why.strip(), data=data, now=now)
 

@@ -28,10 +28,11 @@ def configuration_problems(row: Component) -> Iterator[str]:
         yield f"the configuration of {row} stands elsewhere than #{entries[0]['seq']} says"
 
 
-def backup_problems(backup: Backup) -> Iterator[str]:
-    """Yield how a backup is not one of which the audit told that it was taken of, or registered for, its target."""
+def backup_problems(backup: Backup, *, after: int = 0) -> Iterator[str]:
+    """Yield how a backup is not one of which the audit told, after an entry, that it was taken of its target."""
     subject = transitions.subject_of(backup.target)
-    mine = AuditEntry.objects.filter(action__in=KEPT, subject_kind=subject.kind, subject_id=subject.id)
+    about = {"action__in": KEPT, "subject_kind": subject.kind, "subject_id": subject.id}
+    mine = AuditEntry.objects.filter(seq__gt=after, **about)
     entries, wrong = audit_told.told(mine.filter(body__contains=backup.sha256))
     yield from wrong
     if not any(one["data"]["sha256"] == backup.sha256 for one in entries):

@@ -44,7 +44,7 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
     if watch is None:
         endings.not_borne_out(run, step, why="it has no watch; the database was edited", now=now)
         return False
-    told = watch.outcome not in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED) or borne.is_outcome(watch)
+    told = watch.outcome not in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED) or borne.is_outcome(run, watch)
     if told and watch.outcome == Watch.Outcome.PASSED:
         outcome = {"result": "ok", "sentence": watch.reason}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=watch.reason, ended_at=now, outcome=outcome)

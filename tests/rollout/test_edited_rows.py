@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 
 from approvals import proven
 from approvals.models import SignOff
-from monitoring import audit, canonical, watch_seal, watcher
+from monitoring import anchors, audit, canonical, watch_seal, watcher
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry, Incident, Watch
-from rollout import actions, borne, engine, plan, settling, tasks, transitions
+from rollout import actions, borne, engine, losing, plan, reads, settling, tasks, told, transitions
 from rollout.models import Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
@@ -252,3 +252,59 @@ def test_people_are_told_of_what_was_parked(deploy: Run, fake: FakeRunner) -> No
     incident = Incident.objects.get()
     assert incident.severity == "P0" and "the database was edited" in incident.summary
     assert "(attempt 0), not PENDING" in borne.why_not(Run.objects.get(pk=deploy.pk))
+
+
+@pytest.mark.parametrize("kind", ["deploy", "rollback"])
+def test_a_log_that_somebody_reads_stops_no_run(deploy: Run, fake: FakeRunner, cast: Cast, kind: str) -> None:
+    run = drive(deploy, fake, stop_at="switch")
+    if kind == "rollback":
+        fake.fail()
+        engine.advance(deploy.pk)
+        run = drive(Run.objects.get(kind="rollback"), fake, stop_at="restore")
+    reads.log(run.steps.filter(state="SUCCEEDED").first(), by=actor(cast["ann"]), now=NOW)
+    drive(run, fake, stop_at="check")
+    assert run.steps.get(kind="check").state == "RUNNING"
+
+
+def test_a_database_that_was_set_back_is_rolled_back_by_people(
+    deploy: Run, fake: FakeRunner, cast: Cast, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rollout.objects.update(backup=factories.make_backup(target))
+    drive(deploy, fake)
+    known = anchors.Point(audit.head()[0] + 1, "ab" * 32)
+    factories.decide_watches("BREACHED")
+    monkeypatch.setattr(anchors, "last", lambda: known)
+    assert anchors.refusal()
+    engine.advance(deploy.pk)
+    rollback = Run.objects.get(kind="rollback")
+    drive(rollback, fake)
+    assert state(rollback) == ("SUCCEEDED", "ROLLED_BACK")
+
+
+def test_steps_that_were_written_as_done_end_no_run_of_a_lost_host_well(deploy: Run, fake: FakeRunner) -> None:
+    drive(deploy, fake, stop_at="migrate")
+    for step in deploy.steps.filter(state__in=["PENDING", "RUNNING"]):
+        forger.edit(step, state="SUCCEEDED")
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    assert state(deploy) == ("UNKNOWN", "UNKNOWN")
+
+
+def test_a_rollback_by_itself_goes_back_to_the_backup_of_its_own_deploy(
+    deploy: Run, fake: FakeRunner, target: Target
+) -> None:
+    older = factories.make_backup(target, "/older.zip", sha256="c" * 64)
+    drive(deploy, fake)
+    opened = AuditEntry.objects.get(action="run.deploy.opened").seq
+    rollback = Run(rollout=deploy.rollout, target=target, kind="rollback", automatic=True, restores=older)
+    assert borne._taken_after(rollback) == opened
+    assert list(told.backup_problems(older)) == []
+    assert list(told.backup_problems(older, after=audit.head()[0])) != []
+
+
+def test_the_watch_of_another_rollout_is_no_outcome(deploy: Run, fake: FakeRunner, cast: Cast) -> None:
+    drive(deploy, fake)
+    factories.decide_watches("PASSED", "all well")
+    watch = Watch.objects.get()
+    assert borne.is_outcome(deploy, watch)
+    other = Run(rollout=factories.make_draft(deploy.target, cast["rita"], "1.3.0"), kind="deploy")
+    assert not borne.is_outcome(other, watch)

@@ -66,6 +66,19 @@ def test_one_that_a_second_admin_confirmed_is_as_told(
     assert target.component.live.text == WEIGHTY and problems(target) == ""
 
 
+@pytest.mark.parametrize("confirmed", [0, 1])
+def test_the_same_text_from_two_directories_is_the_one_that_was_confirmed(
+    target: Target, loaded: Callable[[str], Configuration], cast: Cast, tmp_path: Path, confirmed: int
+) -> None:
+    here = loaded(WEIGHTY)
+    elsewhere = factories.write_component(tmp_path / "elsewhere", text=WEIGHTY)
+    there = loading.load(elsewhere, by=actor(cast["ada"], "shell"), now=NOW).configuration
+    second_admin.confirm((here, there)[confirmed], asker=asker(cast["ari"]))
+    assert problems(target) == ""
+    put(target, WEIGHTY, folder=(there, here)[confirmed].base_dir)
+    assert "stands elsewhere" in problems(target)
+
+
 def test_one_that_was_refused_and_came_again_is_as_told(
     target: Target, loaded: Callable[[str], Configuration], cast: Cast
 ) -> None:
