@@ -64,12 +64,13 @@ def root_of(seq: int, *, by_anchor: bool = True) -> tuple[int, str]:
 
 def _unlinked(ends: dict[int, str]) -> list[str]:
     """Return which of these are not what the entry after them goes on from; `ends` is that one's number -> hash."""
-    last, digest = audit.head()  # first: what is appended after this is found by the next query
+    if not ends:
+        return []
+    last, digest = audit.head()  # before the query, which so finds what is appended after it; none of these is newer
     after = dict(AuditEntry.objects.filter(seq__in=ends).values_list("seq", "prev"))
-    newest = max(audit.head()[0], last)
     after.setdefault(last + 1, digest)
     return [
         f"#{seq - 1}: the chain does not go on from it"
         for seq in sorted(ends)
-        if after.get(seq) != ends[seq] or seq - 1 > newest
+        if after.get(seq) != ends[seq] or seq - 1 > last
     ]

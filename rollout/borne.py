@@ -7,8 +7,10 @@ its head, and the plan in the manifest that was signed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
+
+from django.db.models import Q
 
 from approvals import proven
 from approvals.models import SignOff
@@ -38,7 +40,7 @@ def why_not(run: Run) -> str:
 
 def not_told(run: Run) -> str:
     """Return how a run does not stand as the audit tells; empty when it does."""
-    return next(_untold(run, _opened(run)), "")
+    return next(_untold(run, list(run.steps.order_by("number"))), "")
 
 
 def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
@@ -87,46 +89,43 @@ def hides_an_attempt(run: Run) -> bool:
 
 
 def _problems(run: Run) -> Iterator[str]:
-    opened = _opened(run)
-    yield from _untold(run, opened)
+    steps = list(run.steps.order_by("number"))
+    opened = yield from _untold(run, steps)
     yield from _edited(run)
     if run.kind == Run.Kind.DEPLOY:
-        yield from _unsigned(run, after=opened[0]["seq"])
+        yield from _unsigned(run, steps, after=opened)
         return
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
-    for kind, effect in run.steps.values_list("kind", "effect"):
-        if allowed.get(kind) is not effect:
-            yield f"no {run.kind} run has such a step: {kind}"
+    for step in steps:
+        if allowed.get(step.kind) is not step.effect:
+            yield f"no {run.kind} run has such a step: {step.kind}"
 
 
-def _opened(run: Run) -> list[Json]:
-    """Return the entries by which a run was opened, which is one."""
-    return [one for one in _about("run", [run.pk])[0] if one["action"] == f"run.{run.kind}.opened"]
-
-
-def _untold(run: Run, opened: list[Json]) -> Iterator[str]:
-    """Yield how a run, with its steps, does not stand as the entries since its opening tell."""
-    entries, wrong = _about("run", [run.pk])
+def _untold(run: Run, steps: list[Step]) -> Generator[str, None, int]:
+    """Yield how a run, with its steps, does not stand as entries tell; return the number of the one that opened it."""
+    mine = _of("run", [run.pk]) | _of("step", [step.pk for step in steps])
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(mine))
     yield from wrong
+    own = [one for one in entries if one["subject"]["kind"] == "run"]
+    opened = [one for one in own if one["action"] == f"run.{run.kind}.opened"]
     if len(opened) != 1:
         yield f"no entry of the audit tells that this {run.kind} run was opened"
-        return
+        return 0
     # of a database that was set back the anchor file knows more: a rollback brings the service back all the same
     aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
     yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"], by_anchor=not aloof))
-    yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, entries))
-    now = opening.facts(run)
-    if opened[0]["data"].get("steps_sha256", now["steps_sha256"]) != now["steps_sha256"]:  # an older version told less
+    yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, own))
+    now, before = opening.facts(run, steps), opened[0]["data"]
+    if before.get("steps_sha256", now["steps_sha256"]) != now["steps_sha256"]:  # an older version told less
         yield "its steps are not those with which it was opened"
-    if opened[0]["data"].get("restores_sha256", now.get("restores_sha256")) != now.get("restores_sha256"):
+    if before.get("restores_sha256", now.get("restores_sha256")) != now.get("restores_sha256"):
         yield "it restores another backup than the one that it was opened for"
-    yield from _steps_untold(list(run.steps.order_by("number")))
+    yield from _steps_untold(steps, [one for one in entries if one["subject"]["kind"] == "step"])
+    return int(opened[0]["seq"])
 
 
-def _steps_untold(steps: list[Step]) -> Iterator[str]:
-    """Yield which steps do not stand where their entries say, or were begun more or less often."""
-    entries, wrong = _about("step", [step.pk for step in steps])
-    yield from wrong
+def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
+    """Yield which steps do not stand where their entries say, or were begun more or less often; pure."""
     newest: defaultdict[str, str] = defaultdict(lambda: S.PENDING)
     newest |= {one["subject"]["id"]: one["new"] for one in entries if one["new"]}  # a log that was read tells no state
     begun = Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
@@ -155,10 +154,11 @@ def _taken_after(run: Run) -> int:
     """
     own = run.rollout.runs.filter(kind=Run.Kind.DEPLOY, steps__kind="backup", steps__state=S.SUCCEEDED)
     deploy = own.order_by("-pk").first() if run.automatic else None
-    return max((one["seq"] for one in _opened(deploy)), default=0) if deploy else 0
+    entries = _about("run", [deploy.pk])[0] if deploy else []
+    return max((one["seq"] for one in entries if one["action"] == "run.deploy.opened"), default=0)
 
 
-def _unsigned(run: Run, *, after: int) -> Iterator[str]:
+def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
     """Yield how a deploy is not what was consented to: its sign-off, as the audit tells it, or the steps in that."""
     rollout, sign_off = run.rollout, run.rollout.sign_off
     if problem := not_about(sign_off, rollout):
@@ -174,11 +174,14 @@ def _unsigned(run: Run, *, after: int) -> Iterator[str]:
         yield from proven.used_problems(sign_off, after=after)
     else:
         yield f"its sign-off was not used to start anything: it is {sign_off.get_state_display()}"
-    if opening.steps_of(run) != freezing.signed(rollout)["plan"]["deploy"]:
+    if opening.plan_of(steps) != freezing.signed(rollout)["plan"]["deploy"]:
         yield "its steps are not those of the plan that was signed"
 
 
 def _about(kind: str, ids: Any) -> tuple[list[Json], list[str]]:
     """Return what the audit tells of rows of a kind, oldest first, and what is wrong with it."""
-    mine = AuditEntry.objects.filter(subject_kind=kind, subject_id__in=[str(one) for one in ids])
-    return audit_told.told(mine)
+    return audit_told.told(AuditEntry.objects.filter(_of(kind, ids)))
+
+
+def _of(kind: str, ids: Any) -> Q:
+    return Q(subject_kind=kind, subject_id__in=[str(one) for one in ids])

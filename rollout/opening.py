@@ -1,6 +1,7 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -210,21 +211,22 @@ def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now:
     return run
 
 
-def facts(run: Run) -> dict[str, Any]:
+def facts(run: Run, steps: Iterable[Step] | None = None) -> dict[str, Any]:
     """Return what the audit tells of a run as it is opened, so that it can be compared later: its steps, its backup."""
+    planned = plan_of(run.steps.order_by("number") if steps is None else steps)
     return {
-        "steps_sha256": canonical.digest(steps_of(run)),
+        "steps_sha256": canonical.digest(planned),
         **({"restores_sha256": run.restores.sha256} if run.restores else {}),
     }
 
 
-def steps_of(run: Run) -> list[dict[str, Any]]:
-    """Return the steps of a run as its plan has them; none when their numbers are not 1, 2, 3…"""
+def plan_of(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """Return steps as their plan has them; none when their numbers are not 1, 2, 3…"""
     names = ("kind", "title", "effect", "params", "timeout_s")
-    rows = list(run.steps.order_by("number").values_list("number", *names))
-    steps = [dict(zip(names, values, strict=True)) for _, *values in rows]
-    plain: list[dict[str, Any]] = json.loads(json.dumps(steps))
-    return plain if [row[0] for row in rows] == list(range(1, len(rows) + 1)) else []
+    rows = list(steps)
+    planned = [{name: getattr(one, name) for name in names} for one in rows]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(planned))
+    return plain if [one.number for one in rows] == list(range(1, len(rows) + 1)) else []
 
 
 def opener(run: Run) -> Actor:

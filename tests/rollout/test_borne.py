@@ -151,4 +151,6 @@ def test_a_sign_off_over_something_else_is_no_consent(target: Target, cast: Cast
 
 
 def test_the_steps_are_compared_as_json_holds_them(deploy: Run) -> None:
-    assert opening.steps_of(deploy) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]
+    assert (
+        opening.plan_of(deploy.steps.order_by("number")) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]
+    )
