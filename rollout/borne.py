@@ -91,10 +91,10 @@ def hides_an_attempt(run: Run) -> bool:
 def _problems(run: Run) -> Iterator[str]:
     steps = list(run.steps.order_by("number"))
     opened = yield from _untold(run, steps)
-    yield from _edited(run)
     if run.kind == Run.Kind.DEPLOY:
         yield from _unsigned(run, steps, after=opened)
         return
+    yield from _edited(run)
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
     for step in steps:
         if allowed.get(step.kind) is not step.effect:
@@ -137,7 +137,10 @@ def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
 
 
 def _edited(run: Run) -> Iterator[str]:
-    """Yield how what a run's commands come from is not what the audit told: configuration, signed manifest, backup."""
+    """Yield how what the commands of a validate run or a rollback come from is not what the audit told.
+
+    That is a configuration or the signed manifest, and a backup.
+    """
     sign_off = run.rollout.sign_off
     if commands.by_configuration(run) or sign_off is None:
         yield from told.configuration_problems(run.target.component)
