@@ -201,19 +201,19 @@ def _unhealthy(facts: Facts) -> NextAction:
 
 
 def _not_restored(facts: Facts) -> NextAction:
-    return NextAction(
-        lead=f"P0: {facts.place} was not restored. Follow the rollback runbook, or roll back again.",
-        detail=facts.state_why,
-    )
+    lead = f"P0: {facts.place} was not restored. Follow the rollback runbook, or roll back again."
+    return NextAction(lead=lead, detail=facts.state_why)
 
 
 def _unknown(facts: Facts) -> NextAction:
     step, why = (f"“{facts.step}”", "") if facts.step else ("A step", f"{facts.state_why} ")
     safe = " Rolling back is safe: it restores and proves every file." if facts.can_roll_back else ""
-    return NextAction(
-        lead=f"{step} was started on {facts.place}, and nobody saw how it ended.",
-        detail=f"{why}Nothing goes on, and nothing else is deployed there, until a person decides below.{safe}",
-    )
+    lead = f"{step} was started on {facts.place}, and nobody saw how it ended."
+    if facts.state_why.endswith("the database was edited"):  # so the engine ends what the audit does not bear out
+        lead = f"Stopped on {facts.place}: the database does not say what the audit tells."
+        why = f"{facts.state_why}. Find out who wrote there, and look at what is live. "
+    told = f"{why}Nothing goes on, and nothing else is deployed there, until a person decides below.{safe}"
+    return NextAction(lead=lead, detail=told)
 
 
 def _ended(what: str) -> Callable[[Facts], NextAction]:

@@ -11,13 +11,14 @@ from approvals.models import SignOff
 from monitoring import anchors, audit, canonical, watch_seal, watcher
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry, Incident, Watch
-from rollout import actions, borne, engine, losing, plan, reads, settling, tasks, told, transitions
+from rollout import actions, borne, engine, losing, plan, reads, settling, tasks, transitions
 from rollout.models import Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
 from tests.factories import NOW, actor, fresh, later
 from tests.fakes import FakeRunner, drive
 from tests.rollout.test_borne import write
+from tests.rollout.views_world import browser
 
 pytestmark = pytest.mark.django_db
 Cast = dict[str, User]
@@ -252,6 +253,8 @@ def test_people_are_told_of_what_was_parked(deploy: Run, fake: FakeRunner) -> No
     incident = Incident.objects.get()
     assert incident.severity == "P0" and "the database was edited" in incident.summary
     assert "(attempt 0), not PENDING" in borne.why_not(Run.objects.get(pk=deploy.pk))
+    page = browser(User.objects.get(username="olaf")).get(fresh(deploy.rollout).get_absolute_url()).content.decode()
+    assert "the database does not say what the audit tells" in page and "nobody saw how it ended" not in page
 
 
 @pytest.mark.parametrize("kind", ["deploy", "rollback"])
@@ -289,16 +292,19 @@ def test_steps_that_were_written_as_done_end_no_run_of_a_lost_host_well(deploy: 
     assert state(deploy) == ("UNKNOWN", "UNKNOWN")
 
 
-def test_a_rollback_by_itself_goes_back_to_the_backup_of_its_own_deploy(
-    deploy: Run, fake: FakeRunner, target: Target
+def test_a_rollback_by_itself_goes_back_to_no_backup_from_before_its_deploy(
+    target: Target, cast: Cast, fake: FakeRunner
 ) -> None:
     older = factories.make_backup(target, "/older.zip", sha256="c" * 64)
-    drive(deploy, fake)
-    opened = AuditEntry.objects.get(action="run.deploy.opened").seq
-    rollback = Run(rollout=deploy.rollout, target=target, kind="rollback", automatic=True, restores=older)
-    assert borne._taken_after(rollback) == opened
-    assert list(told.backup_problems(older)) == []
-    assert list(told.backup_problems(older, after=audit.head()[0])) != []
+    deploy = drive(started(target, cast), fake)
+    Rollout.objects.update(backup=older)
+    factories.decide_watches("BREACHED")
+    engine.advance(deploy.pk)
+    before, rollback = len(fake.started), Run.objects.get(kind="rollback")
+    assert rollback.restores_id == older.pk
+    engine.advance(rollback.pk)
+    assert state(rollback) == ("FAILED", "NOT_RESTORED") and len(fake.started) == before
+    assert "no entry of the audit tells of the backup" in fresh(rollback.rollout).state_why
 
 
 def test_the_watch_of_another_rollout_is_no_outcome(deploy: Run, fake: FakeRunner, cast: Cast) -> None:
