@@ -1,13 +1,12 @@
 """Write the audit: one hash chain, one entry a move, in the transaction of the change that it tells of."""
 
 import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict, Unpack
 
 from django.db import connection, transaction
 
@@ -82,38 +81,64 @@ def turn() -> Iterator[None]:
         yield
 
 
-def append(
-    *,
-    action: str,
-    by: Actor,
-    subject: Subject,
-    why: str = "",
-    old: str = "",
-    new: str = "",
-    data: Mapping[str, Any] | None = None,
-    now: datetime,
-) -> AuditEntry:
-    """Append one entry to the chain and return it.
+@dataclass(frozen=True)
+class Draft:
+    """An entry that has no place in the chain yet, and what its body tells beside that place."""
 
-    Call it in the `turn()` of the move that it tells of.
-    Raises RuntimeError outside a transaction, and NotCanonicalError for `data` with a float.
+    entry: AuditEntry
+    told: Mapping[str, Any]
+
+
+class Telling(TypedDict, total=False):
+    """What an entry is told: who did what to which subject when, from which state to which, and why."""
+
+    action: Required[str]
+    by: Required[Actor]
+    subject: Required[Subject]
+    why: str
+    old: str
+    new: str
+    data: Mapping[str, Any] | None
+    now: Required[datetime]
+
+
+def draft(**telling: Unpack[Telling]) -> Draft:
+    """Write an entry as far as that goes before its turn, in which all others wait.
+
+    Raises NotCanonicalError for `data` with a float.
+    """
+    by, now = telling["by"], telling["now"]
+    salt = secrets.token_hex(16)
+    person, about = _person(by, salt), telling["subject"].columns()
+    fields = {"action": telling["action"], **{name: telling.get(name, "") for name in ("why", "old", "new")}}
+    data = {"data": _sealed(telling.get("data") or {}, salt)}
+    canonical.check(data)
+    told = {"actor": _actor(by, person), "subject": _subject(about), "at": stamp(now), **fields, **data}
+    who = {"actor_id": by.id, "actor_name": by.name[:NAME_MAX], "person": person, "via": by.via}
+    return Draft(AuditEntry(at=now, **who, **fields, **about), {"version": VERSION, **told})
+
+
+def place(written: Draft) -> AuditEntry:
+    """Append a draft to the chain and return the entry.
+
+    Call it in the `turn()` of the move that it tells of. Raises RuntimeError outside a transaction.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("audit.append needs the transaction of the change it tells of: call it in audit.turn()")
-    person, data = _person(by), dict(data or {})
-    fields = {"action": action, "why": why, "old": old, "new": new}
-    sealed = _sealed(data, json.loads(person)["salt"])
-    told = {"actor": _actor(by, person), "subject": _subject(subject), "data": sealed, "at": stamp(now), **fields}
-    known = {"at": now, "actor_id": by.id, "actor_name": by.name[:NAME_MAX], "person": person, "via": by.via, **fields}
+    entry = written.entry
     for _ in ("remembered", "read again"):
         head = audit_rows.head()
-        body = canonical.dumps({"version": VERSION, "seq": head.seq + 1, "prev": head.hash, **told})
-        digest = hashlib.sha256(body.encode("utf-8")).hexdigest()
-        chained = {"seq": head.seq + 1, "prev": head.hash, "hash": digest, "body": body}
-        entry = AuditEntry(**known, **chained, **subject.columns())
-        if audit_rows.put(entry, head, _after(head, digest, now)):
+        entry.seq, entry.prev = head.seq + 1, head.hash
+        entry.body = canonical.dumps_checked({"seq": entry.seq, "prev": entry.prev, **written.told})
+        entry.hash = hashlib.sha256(entry.body.encode("utf-8")).hexdigest()
+        if audit_rows.put(entry, head, _after(head, entry.hash, entry.at)):
             return entry
     raise RuntimeError("the head of the audit changed in the hands of who had taken it: nothing was appended")
+
+
+def append(**telling: Unpack[Telling]) -> AuditEntry:
+    """Append one entry to the chain and return it: `draft` and `place` at once, in the `turn()` of the move."""
+    return place(draft(**telling))
 
 
 def head() -> tuple[int, str]:
@@ -153,8 +178,8 @@ def _after(head: Head, digest: str, now: datetime) -> Head:
     return Head(seq, digest, max(newest, now), max(head.set_back_us, back))
 
 
-def _person(by: Actor) -> str:
-    return canonical.dumps(
+def _person(by: Actor, salt: str) -> str:
+    return canonical.dumps_checked(
         {
             "name": by.name[:NAME_MAX],
             "address": by.address,
@@ -162,7 +187,7 @@ def _person(by: Actor) -> str:
             "session": hashlib.sha256(by.session.encode()).hexdigest()[:16] if by.session else "",
             "os_user": by.os_user,
             **({"printed": by.printed[:NAME_MAX], "on_behalf": by.on_behalf[:NAME_MAX]} if by.printed else {}),
-            "salt": secrets.token_hex(16),
+            "salt": salt,
         }
     )
 
@@ -181,8 +206,7 @@ def _actor(by: Actor, person: str) -> dict[str, object]:
     return {"id": by.id, "via": by.via, "request_id": by.request_id, "person": digest}
 
 
-def _subject(subject: Subject) -> dict[str, str]:
-    columns = subject.columns()
+def _subject(columns: Mapping[str, str]) -> dict[str, str]:
     return {
         "kind": columns["subject_kind"],
         "id": columns["subject_id"],

@@ -10,19 +10,32 @@ from datetime import UTC, datetime
 from threading import local
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 
+from . import prepared
 from .models import AuditEntry, AuditHead
+from .prepared import database
 
 HEAD_ID = 1
 HEAD, ENTRY = AuditHead._meta.db_table, AuditEntry._meta.db_table
-FIELDS = tuple(str(field.column) for field in AuditEntry._meta.local_concrete_fields if not field.primary_key)
+POSTGRES_TYPES = {"PositiveBigIntegerField": "bigint", "DateTimeField": "timestamptz"}
+TYPES = {
+    str(field.column): POSTGRES_TYPES.get(field.get_internal_type(), "text")
+    for field in AuditEntry._meta.local_concrete_fields
+    if not field.primary_key
+}
+FIELDS = tuple(TYPES)
+GET_HEAD = f'SELECT "seq", "hash", "newest_at", "set_back_us" FROM "{HEAD}" WHERE "id" = {HEAD_ID}'  # noqa: S608
 SET_HEAD = (
     f'UPDATE "{HEAD}" SET "seq" = %s, "hash" = %s, "newest_at" = %s, "set_back_us" = %s '  # noqa: S608  our own names
     f'WHERE "id" = {HEAD_ID} AND "seq" = %s AND "hash" = %s'
 )
-COLUMNS, MARKS = ", ".join(f'"{name}"' for name in FIELDS), ", ".join(["%s"] * len(FIELDS))
-INSERT = f'INSERT INTO "{ENTRY}" ({COLUMNS}) SELECT {MARKS}'
+COLUMNS = ", ".join(f'"{name}"' for name in FIELDS)
+INTO = f'INSERT INTO "{ENTRY}" ({COLUMNS})'
+INSERT = f"{INTO} VALUES ({', '.join(['%s'] * len(FIELDS))})"
+# in one statement: on a network each is a way there and back; what is selected has to name its types
+TYPED = ", ".join(f"%s::{kind}" for kind in TYPES.values())
+BOTH = f'WITH head AS ({SET_HEAD} RETURNING 1) {INTO} SELECT {TYPED} FROM head RETURNING "id"'  # noqa: S608  our own names
 
 
 @dataclass(frozen=True)
@@ -68,9 +81,8 @@ def take_head() -> Head:
     PostgreSQL locks the row; on SQLite the transaction is IMMEDIATE already. Should a database do neither, `seq` is
     unique: the second append fails, and nothing forks.
     """
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    sql = f'SELECT "seq", "hash", "newest_at", "set_back_us" FROM "{HEAD}" WHERE "id" = {HEAD_ID}{lock}'  # noqa: S608
-    with connection.cursor() as cursor:
+    sql = f"{GET_HEAD} FOR UPDATE" if database().features.has_select_for_update else GET_HEAD
+    with prepared.cursor() as cursor:
         row = cursor.execute(sql).fetchone()
         if row is None:
             AuditHead.objects.bulk_create([AuditHead(pk=HEAD_ID)], ignore_conflicts=True)
@@ -86,20 +98,17 @@ def put(entry: AuditEntry, taken: Head, following: Head) -> bool:
 
     It is not when the head was remembered of a savepoint that was rolled back since; then it is forgotten.
     """
-    head = [following.seq, following.hash, _stored(following.newest_at), following.set_back_us, taken.seq, taken.hash]
-    row = [_stored(entry.at) if name == "at" else getattr(entry, name) for name in FIELDS]
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":  # in one statement: on a network each is a way there and back
-            cursor.execute(f'WITH head AS ({SET_HEAD} RETURNING 1) {INSERT} FROM head RETURNING "id"', [*head, *row])
+    stored: Any = database().ops.adapt_datetimefield_value
+    head = [following.seq, following.hash, stored(following.newest_at), following.set_back_us, taken.seq, taken.hash]
+    row: list[Any] = [stored(entry.at) if name == "at" else getattr(entry, name) for name in FIELDS]
+    with prepared.cursor() as cursor:
+        if database().vendor == "postgresql":
+            cursor.execute(BOTH, [*head, *row])
             entry.pk = (cursor.fetchone() or [None])[0]
         elif cursor.execute(SET_HEAD, head).rowcount == 1:
             entry.pk = cursor.execute(INSERT, row).lastrowid
     done = entry.pk is not None
     if _turn.head is not None:
         _turn.head = following if done else None
-    entry._state.adding, entry._state.db = not done, connection.alias
+    entry._state.adding, entry._state.db = not done, DEFAULT_DB_ALIAS
     return done
-
-
-def _stored(moment: datetime | None) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)

@@ -13,10 +13,19 @@ class NotCanonicalError(TypeError):
     """A value has no canonical form; says where it stands."""
 
 
+# of what is known to have a canonical form
+dumps_checked = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: object) -> str:
     """Return `value` as canonical JSON text; raise NotCanonicalError on a float or any unknown type."""
+    check(value)
+    return dumps_checked(value)
+
+
+def check(value: object) -> None:
+    """Raise NotCanonicalError on a float or any unknown type."""
     _check(value, "$")
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def dump_bytes(value: object) -> bytes:

@@ -136,10 +136,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "PRAGMA recursive_triggers=ON;",
     }
 else:
-    # A server that restarted costs no request. One that the network lost says nothing: the connection must fail within
-    # 20 s, or pulse and worker wait for hours.
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a server that restarted costs no request
+    # One that the network lost says nothing: the connection must fail within 20 s, or pulse and worker wait for hours.
     DATABASES["default"]["OPTIONS"] = {
+        "prepare_threshold": 2,  # of monitoring/prepared.py
         "connect_timeout": 5,
         "tcp_user_timeout": 20_000,
         "keepalives_idle": 10,

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import connection, models
 
+from monitoring import prepared
+
 AS_READ = '"state" = %s AND "version" = %s'
 
 
@@ -17,7 +19,7 @@ def swap(obj: models.Model, to: str, changes: Mapping[str, Any]) -> bool:
     sql, fields = _statement(type(obj), tuple(changes))
     values = [getattr(value, "pk", value) for value in changes.values()]
     written = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(sql, [str(to), *written, obj.pk, obj.state, obj.version])  # type: ignore[attr-defined]
         return bool(cursor.rowcount == 1)
 

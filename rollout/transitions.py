@@ -79,21 +79,21 @@ def move(
     # asked of the row, too: who read an old state has lost a race, whatever he wanted
     if not states.allowed(kind, old, to) and _row(obj).filter(state=old, version=obj.version).exists():
         raise ValueError(f"{kind} {obj.pk} cannot go from {old} to {to}")
-    subject = subject_of(obj)  # before the turn, in which all others wait
+    entry = audit.draft(
+        action=f"{kind}.{str(to).lower()}",
+        by=by,
+        subject=subject_of(obj),
+        why=why,
+        old=old,
+        new=str(to),
+        data=data,
+        now=now,
+    )
     with audit.turn():
         if not swap(obj, to, changes):
             current = _row(obj).values_list("state", flat=True).get()
             raise ConflictError(f"{kind} {obj.pk} was {old} when you looked; it is {states.label(current)} now")
-        audit.append(
-            action=f"{kind}.{str(to).lower()}",
-            by=by,
-            subject=subject,
-            why=why,
-            old=old,
-            new=to,
-            data=data,
-            now=now,
-        )
+        audit.place(entry)
         obj.state, obj.version = str(to), obj.version + 1
         for name, value in changes.items():
             setattr(obj, name, value)
