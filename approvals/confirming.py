@@ -44,15 +44,23 @@ def by_passkey(request: HttpRequest, text: str, *, now: datetime) -> bool:
 
 
 def signed_by_passkey(request: HttpRequest, text: str, *, now: datetime) -> Proof:
-    """Check a passkey's word on one decision and remember the moment; raise Refused, audited, when it does not hold."""
+    """Check a passkey's word on one decision; raise Refused, audited, when it does not hold.
+
+    The moment is remembered by `remember`, once the decision used the word up: until then anybody could send it again.
+    """
     user: Any = request.user
     try:
         signed = signatures.verify(text, user=user, site=site_of(request), now=now)
     except Refused:
         _tell(request, "failed", now)
         raise
-    stepup.renew(request, now=now, method="passkey")
     return Proof(at=now, method="passkey", signed=signed)
+
+
+def remember(request: HttpRequest, proof: Proof) -> None:
+    """Let the session know when its person signed, after what was signed was recorded."""
+    if proof.signed is not None and proof.at is not None:
+        stepup.renew(request, now=proof.at, method="passkey")
 
 
 def _tell(request: HttpRequest, what: str, now: datetime) -> None:

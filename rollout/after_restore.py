@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from monitoring import anchors, audit, incidents
 from monitoring.audit import Actor
 from monitoring.routes import Route
-from rollout import actions, endings, freezing, hosts, nudge, opening, transitions
+from rollout import actions, borne, endings, freezing, hosts, nudge, opening, transitions
 from rollout.config_reader import ComponentError
 from rollout.drivers import DRIVERS, fence
 from rollout.models import Component, Heartbeat, Rollout, Run, Target
@@ -70,9 +70,12 @@ def _stop(run: Run, *, why: str, now: datetime) -> list[str]:
     if run.state == N.QUEUED:
         endings.refused(run, why=why, now=now)
         return [f"rollout {run.rollout_id} ({run.rollout}) was queued; it is a draft again"]
-    if step is None:
+    if step is None and not (wrong := borne.why_not(run)):
         endings.finished(run, now=now)
         return []
+    if step is None:
+        endings.not_borne_out(run, None, why=wrong, now=now)
+        return [f"rollout {run.rollout_id} ({run.rollout}) is UNKNOWN: {wrong}; decide on its page"]
     if step.kind == "watch" and step.state == S.RUNNING:
         return [_watch_on(run)]
     endings.unknown(run, step, why=why, now=now)

@@ -16,14 +16,44 @@ from approvals import proven
 from approvals.models import SignOff
 from monitoring import anchors, audit, audit_told
 from monitoring.models import AuditEntry, Watch
-from rollout import commands, freezing, glass_record, opening, told
-from rollout.models import BreakGlass, Rollout, Run, Step
+from rollout import commands, freezing, glass_record, opening, states, told
+from rollout.models import Backup, BreakGlass, Configuration, Rollout, Run, Step
 from rollout.states import StepState as S
+from rollout.transitions import ConflictError
 
 Json = dict[str, Any]
 # What a run without consent may do: whether a step of a kind changes the target (plan.validate, plan.rollback).
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
+EDITED = "; the database was edited"
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
+
+# what the audit tells of a run as it is opened -> how a row that says something else is told of
+TOLD_OF = {
+    "steps_sha256": "its steps are not those with which it was opened",
+    "restores_sha256": "it restores another backup than the one that it was opened for",
+    "rollout": "it was opened for another rollout",
+    "host": "it was opened on another host",
+    "automatic": "its row says otherwise whether a person started it",
+}
+
+
+def take(run: Run, step: Step | None) -> None:
+    """Read a run and its step again; nobody writes the rows that they go by until the turn ends.
+
+    Else somebody could put a row right between the comparison and what it is used for, or the other way round.
+    Raises ConflictError when one of them was moved since it was read, or acts on another target.
+    """
+    mine = run.steps.all(), Run.objects.filter(pk=run.pk), Rollout.objects.filter(pk=run.rollout_id)
+    in_force = Configuration.objects.filter(component=run.target.component_id, state=Configuration.State.LIVE)
+    for rows in (*mine, in_force, Backup.objects.filter(pk=run.restores_id or 0)):
+        list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))  # SQLite has one writer at a time
+    before = run.state, run.version, run.target_id, step and (step.state, step.version)
+    run.refresh_from_db(from_queryset=Run.objects.with_places())
+    if step is not None:
+        step.refresh_from_db()
+        step.run = run
+    if before != (run.state, run.version, run.target_id, step and (step.state, step.version)):
+        raise ConflictError(f"{run} was {states.label(str(before[0]))} when you looked, and was moved since")
 
 
 def why_not(run: Run) -> str:
@@ -32,10 +62,23 @@ def why_not(run: Run) -> str:
     In a turn: several queries over what others append to would find differences that are none.
     """
     with audit.turn():
+        # of a database that was set back the anchor file knows more: a rollback brings the service back all the same
+        if run.kind != Run.Kind.ROLLBACK and (refusal := anchors.refusal()):
+            return refusal
         try:
-            return next(_problems(run), "")
+            problem = next(_problems(run), "")
         except proven.UNREADABLE as error:
-            return f"it cannot be read: {error!r}"
+            problem = f"it cannot be read: {error!r}"
+        return f"{problem}{EDITED}" if problem else ""
+
+
+def elsewhere(run: Run) -> str:
+    """Return why it is not known that a run acts on the target for which it was opened; empty when it does."""
+    opened = AuditEntry.objects.filter(_of("run", [run.pk]), action=f"run.{run.kind}.opened")
+    entries, wrong = audit_told.told(opened)
+    if wrong or [_place(one) for one in entries] != [(run.target.component.name, run.target.environment.name)]:
+        return f"{next(iter(wrong), f'no entry of the audit tells that it was opened for {run.target}')}{EDITED}"
+    return ""
 
 
 def not_told(run: Run) -> str:
@@ -92,17 +135,17 @@ def _problems(run: Run) -> Iterator[str]:
     steps = list(run.steps.order_by("number"))
     opened = yield from _untold(run, steps)
     if run.kind == Run.Kind.DEPLOY:
-        yield from _unsigned(run, steps, after=opened)
+        yield from _unsigned(run, steps, after=opened["seq"])
         return
-    yield from _edited(run)
+    yield from _edited(run, opened)
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
     for step in steps:
         if allowed.get(step.kind) is not step.effect:
             yield f"no {run.kind} run has such a step: {step.kind}"
 
 
-def _untold(run: Run, steps: list[Step]) -> Generator[str, None, int]:
-    """Yield how a run, with its steps, does not stand as entries tell; return the number of the one that opened it."""
+def _untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
+    """Yield how a run, with its steps, does not stand as entries tell; return the one that opened it."""
     mine = _of("run", [run.pk]) | _of("step", [step.pk for step in steps])
     entries, wrong = audit_told.told(AuditEntry.objects.filter(mine))
     yield from wrong
@@ -110,18 +153,18 @@ def _untold(run: Run, steps: list[Step]) -> Generator[str, None, int]:
     opened = [one for one in own if one["action"] == f"run.{run.kind}.opened"]
     if len(opened) != 1:
         yield f"no entry of the audit tells that this {run.kind} run was opened"
-        return 0
-    # of a database that was set back the anchor file knows more: a rollback brings the service back all the same
+        return {"seq": 0}
     aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
     yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"], by_anchor=not aloof))
     yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, own))
+    if _place(opened[0]) != (run.target.component.name, run.target.environment.name):
+        yield f"it was not opened for {run.target}"
     now, before = opening.facts(run, steps), opened[0]["data"]
-    if before.get("steps_sha256", now["steps_sha256"]) != now["steps_sha256"]:  # an older version told less
-        yield "its steps are not those with which it was opened"
-    if before.get("restores_sha256", now.get("restores_sha256")) != now.get("restores_sha256"):
-        yield "it restores another backup than the one that it was opened for"
+    for name, what in TOLD_OF.items():
+        if before.get(name, now.get(name)) != now.get(name):  # an older version told less
+            yield what
     yield from _steps_untold(steps, [one for one in entries if one["subject"]["kind"] == "step"])
-    return int(opened[0]["seq"])
+    return opened[0]
 
 
 def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
@@ -136,7 +179,7 @@ def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
             yield f"step {step.number} is {stands}, not {begins}"
 
 
-def _edited(run: Run) -> Iterator[str]:
+def _edited(run: Run, opened: Json) -> Iterator[str]:
     """Yield how what the commands of a validate run or a rollback come from is not what the audit told.
 
     That is a configuration or the signed manifest, and a backup.
@@ -147,16 +190,18 @@ def _edited(run: Run) -> Iterator[str]:
     else:
         yield from proven.opening_problems(sign_off)
     if run.restores is not None:
-        yield from told.backup_problems(run.restores, after=_taken_after(run))
+        yield from told.backup_problems(run.restores, after=_taken_after(run, opened))
 
 
-def _taken_after(run: Run) -> int:
+def _taken_after(run: Run, opened: Json) -> int:
     """Return the number of the entry after which the backup was taken that a run restores; 0 where a person chose it.
 
-    A rollback by itself goes back to the backup that its own deploy took.
+    Where nobody did, the run goes back to the backup that its own deploy took.
     """
+    if opened["data"].get("chosen", opened["actor"]["id"] is not None):  # an older version did not tell
+        return 0
     own = run.rollout.runs.filter(kind=Run.Kind.DEPLOY, steps__kind="backup", steps__state=S.SUCCEEDED)
-    deploy = own.order_by("-pk").first() if run.automatic else None
+    deploy = own.order_by("-pk").first()
     entries = _about("run", [deploy.pk])[0] if deploy else []
     return max((one["seq"] for one in entries if one["action"] == "run.deploy.opened"), default=0)
 
@@ -179,6 +224,11 @@ def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
         yield f"its sign-off was not used to start anything: it is {sign_off.get_state_display()}"
     if opening.plan_of(steps) != freezing.signed(rollout)["plan"]["deploy"]:
         yield "its steps are not those of the plan that was signed"
+
+
+def _place(entry: Json) -> tuple[str, str]:
+    """Return the component and the environment that an entry is about."""
+    return entry["subject"]["component"], entry["subject"]["environment"]
 
 
 def _about(kind: str, ids: Any) -> tuple[list[Json], list[str]]:

@@ -10,7 +10,6 @@ compare-and-swap, and the command runs under a runner that holds the target's lo
 
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +23,7 @@ from monitoring import audit
 from monitoring.audit import SYSTEM
 from rollout import actions, ballast, borne, commands, endings, freezing, glass, opening, recovering, runner, watching
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
+from rollout.last_words import how, outcome_in, was_killed
 from rollout.models import BreakGlass, Effect, Rollout, Run, Step
 from rollout.permits import TargetHeldError, require_clock, require_room
 from rollout.states import RolloutState as R
@@ -56,6 +56,9 @@ def advance(run_id: int) -> None:
 
 def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
+    if running is not None and (why := borne.elsewhere(run)):  # another target's lock tells nothing of its command
+        endings.not_borne_out(run, running, why=why, now=now)
+        return
     if running is not None and not _settle(run, running, now):
         return
     run.refresh_from_db(from_queryset=Run.objects.with_places())
@@ -68,16 +71,26 @@ def _go_on(run: Run, now: datetime) -> None:
     following = run.steps.filter(state__in=[S.PENDING, S.RUNNING]).first()
     if following is not None and following.state == S.RUNNING:
         return  # claimed by another worker since we looked
+    if following is not None and following.kind != "watch":
+        _start(run, following, now)
+        return
+    with audit.turn():
+        if not _may_go_on(run, following, now):
+            return
+        if following is None:
+            endings.finished(run, now=now)
+        else:
+            watching.begin(run, following, now=now)
+
+
+def _may_go_on(run: Run, step: Step | None, now: datetime) -> bool:
+    """Say whether a run goes on with this step, in the turn in which it does; end it where it may not."""
+    borne.take(run, step)
     if why := borne.why_not(run):
-        endings.not_borne_out(run, following, why=f"{why}; the database was edited", now=now)
+        endings.not_borne_out(run, step, why=why, now=now)
     elif run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
         endings.deploy_failed(run, why=why, title="Manifest changed", now=now)
-    elif following is None:
-        endings.finished(run, now=now)
-    elif following.kind == "watch":
-        watching.begin(run, following, now=now)
-    else:
-        _start(run, following, now)
+    return not why
 
 
 def _begin(run: Run, now: datetime) -> bool:
@@ -133,8 +146,10 @@ def _start(run: Run, step: Step, now: datetime) -> None:
             return  # claimed meanwhile; whoever holds the lock is the only one who claims, so this cannot change now
         folder = commands.make_next_folder(step)
         runner.stamp(folder)
-        replace(commands.intent_of(run, step), token=folder.name).write(folder)
         with audit.turn():
+            if not _may_go_on(run, step, now):
+                return
+            replace(commands.intent_of(run, step), token=folder.name).write(folder)
             hold(run)  # who ends it looks for effects while he holds it
             move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
             if step.effect:
@@ -158,22 +173,16 @@ def _settle(run: Run, step: Step, now: datetime) -> bool:
     if ended is None and held:
         _attend(run, step, now)
         return False
-    if (ended is None or _was_killed(ended)) and not (folder / OUTCOME).exists():
+    if (ended is None or was_killed(ended)) and not (folder / OUTCOME).exists():
         started = commands.may_have_started(folder)
         found = recovering.recover(run, step, started=started, now=now)
         return found is not None and _record_success(run, step, found, now)
     ended = ended or {"code": None}  # its runner was lost, but the command had said its last word, which stands
-    outcome = _outcome_in(folder) or Outcome(result="errored", sentence=_how(ended))
-    if outcome.ok and (ended["code"] in (0, None) or _was_killed(ended)):
+    outcome = outcome_in(folder) or Outcome(result="errored", sentence=how(ended))
+    if outcome.ok and (ended["code"] in (0, None) or was_killed(ended)):
         return _record_success(run, step, outcome, now)
     _record_failure(run, step, outcome, ended, now)
     return False
-
-
-def _was_killed(ended: dict[str, Any]) -> bool:
-    """Say whether a command died of a signal that was not its runner's: without an outcome, nobody saw what it did."""
-    by_runner = ended.get("timed_out") or ended.get("cancelled") or ended.get("truncated")
-    return (ended.get("code") or 0) < 0 and not by_runner
 
 
 def _attend(run: Run, step: Step, now: datetime) -> None:
@@ -203,13 +212,6 @@ def _record_failure(run: Run, step: Step, outcome: Outcome, ended: dict[str, Any
         endings.failed(run, step, outcome, now=now)
 
 
-def _outcome_in(folder: Path) -> Outcome | None:
-    try:
-        return Outcome.read(folder)
-    except (OSError, ValueError, TypeError) as error:
-        return Outcome(result="errored", sentence=f"left an outcome that cannot be read: {error}")
-
-
 def _record_success(run: Run, step: Step, outcome: Outcome, now: datetime) -> bool:
     """Record a success with all that it found; what cannot be kept makes it a failure. Return whether it was kept."""
     try:
@@ -232,14 +234,3 @@ def _keep(run: Run, step: Step, outcome: Outcome, now: datetime) -> None:
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
         step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=outcome.sentence[:300])
         endings.keep_facts(run, step, outcome, files, now=now)
-
-
-def _how(ended: dict[str, object]) -> str:
-    for key, words in (
-        ("timed_out", "ended after its time-out"),
-        ("cancelled", "ended because of an abort"),
-        ("truncated", "printed too much"),
-    ):
-        if ended.get(key):
-            return words
-    return f"ended with exit code {ended.get('code')} and left no outcome {ended.get('error', '')}".strip()

@@ -135,6 +135,12 @@ def _places(spec: component.Component, folder: Path) -> list[str]:
     return [f"{told.STANDS} {folder.resolve()}", *roots]
 
 
+def difference_now(configuration: Configuration) -> str:
+    """Return how a configuration that waits differs from the one in force, whatever its row says."""
+    places = _places(configuration.parsed(), Path(configuration.base_dir))
+    return _difference(configuration.component.live, configuration.text, configuration.gates_text, places)
+
+
 def _difference(live: Configuration | None, text: str, gates_text: str, places: list[str]) -> str:
     stood = "\n".join(_places(live.parsed(), Path(live.base_dir))) if live else ""
     before = (live.text, live.gates_text, stood) if live else ("", "", "")

@@ -48,7 +48,7 @@ def host_lost(run: Run, *, now: datetime) -> None:
     if run.state != N.RUNNING:
         return
     if step is None and (wrong := borne.why_not(run)):
-        endings.not_borne_out(run, None, why=f"{wrong}; the database was edited", now=now)
+        endings.not_borne_out(run, None, why=wrong, now=now)
     elif step is None:
         endings.finished(run, now=now)
     elif step.kind == "watch":

@@ -76,6 +76,7 @@ def rollback_run(
             incident=incident,
             restores=restores,
             epoch=next_epoch(rollout.target),
+            chosen=backup is not None,
         )
 
 
@@ -181,7 +182,16 @@ def lift_for(run: Run) -> None:
     lift_epoch(run.target, seen=None if here else int(run.probe.get("epoch", 0)))
 
 
-def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now: datetime, **values: object) -> Run:
+def _open(
+    rollout: Rollout,
+    kind: str,
+    steps: tuple[plan.StepPlan, ...],
+    *,
+    now: datetime,
+    chosen: bool = False,
+    **values: object,
+) -> Run:
+    """Write a run with its steps, and tell the audit; `chosen`: a person named the backup that it restores."""
     with audit.turn():
         target = rollout.target
         run = Run.objects.create(
@@ -205,19 +215,18 @@ def _open(rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now:
             subject=transitions.subject_of(run),
             new=run.state,
             why=run.reason,
-            data=facts(run),
+            data={**facts(run), **({"chosen": chosen} if run.restores else {})},
             now=now,
         )
     return run
 
 
 def facts(run: Run, steps: Iterable[Step] | None = None) -> dict[str, Any]:
-    """Return what the audit tells of a run as it is opened, so that it can be compared later: its steps, its backup."""
+    """Return what the audit tells of a run as it is opened, so that it can be compared later."""
     planned = plan_of(run.steps.order_by("number") if steps is None else steps)
-    return {
-        "steps_sha256": canonical.digest(planned),
-        **({"restores_sha256": run.restores.sha256} if run.restores else {}),
-    }
+    told = {"steps_sha256": canonical.digest(planned), "rollout": run.rollout_id, "host": run.host_id}
+    restored = {"restores_sha256": run.restores.sha256} if run.restores else {}
+    return {**told, **restored, "automatic": run.automatic}
 
 
 def plan_of(steps: Iterable[Step]) -> list[dict[str, Any]]:

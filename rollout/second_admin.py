@@ -25,6 +25,7 @@ State = Configuration.State
 def confirm(configuration: Configuration, *, asker: Asker) -> None:
     """Put a waiting configuration in force; raise Refused unless that is what the difference said, asked in time."""
     with audit.turn():
+        _take(configuration)
         _check_second(configuration, asker)
         _check_still_right(configuration)
         _answer(configuration, State.PAST, by=asker.by, now=asker.now)
@@ -82,6 +83,11 @@ def _expire(row: Configuration, now: datetime) -> bool:
     return True
 
 
+def _take(configuration: Configuration) -> None:
+    """Read what waits again, and let nobody write it in this turn: what is compared is what is put in force."""
+    configuration.refresh_from_db(from_queryset=Configuration.objects.select_for_update(of=("self",)))
+
+
 def _check_second(configuration: Configuration, asker: Asker) -> None:
     asker.proved_at()
     if access.ADMIN not in current_roles(asker.user, configuration.component.name):
@@ -94,8 +100,15 @@ def _check_still_right(configuration: Configuration) -> None:
     loader = User.objects.filter(username=configuration.loaded_by).first()
     if loader is None or access.ADMIN not in current_roles(loader, configuration.component.name):
         raise Refused("Whoever loaded this is not an admin any more: refuse it, and load the file again.")
-    if configuration.state == State.PENDING and is_stale(configuration):
+    if configuration.state != State.PENDING:
+        return  # it was answered: that is said where the answer is claimed
+    if is_stale(configuration):
         raise Refused("Another configuration came into force meanwhile, so this is another difference: load it again.")
+    wrong = next(told.waiting_problems(configuration), "")
+    if not wrong and configuration.difference != loading.difference_now(configuration):
+        wrong = "the difference that you were shown is not its difference"
+    if wrong:
+        raise Refused(f"This is not what was loaded: {wrong}; the database was edited. Load the file again.")
 
 
 def _answer(configuration: Configuration, state: str, *, why: str = "", by: Actor, now: datetime) -> None:

@@ -21,11 +21,34 @@ def configuration_problems(row: Component) -> Iterator[str]:
     if live is None or not entries:
         yield f"no entry of the audit tells that a configuration of {row} came into force"
         return
+    if entries[0]["action"] != LOADED:
+        yield f"no entry of the audit tells that the configuration of {row} was loaded"
     told = {name: value for one in entries for name, value in one["data"].items()}
     if not told["sha256"] == live.sha256 == component.sha256_of(live.text, live.gates_text):
         yield f"the configuration of {row} is not the one that came into force by #{entries[-1]['seq']}"
     elif f"{STANDS} {live.base_dir}" not in told.get("places", [f"{STANDS} {live.base_dir}"]):  # of old: not told
         yield f"the configuration of {row} stands elsewhere than #{entries[0]['seq']} says"
+
+
+def waiting_problems(row: Configuration) -> Iterator[str]:
+    """Yield how a configuration that waits is not the one that the audit tells this person loaded."""
+    mine = AuditEntry.objects.filter(
+        subject_kind="component", subject_id=str(row.component_id), action=LOADED, body__contains=row.sha256
+    )
+    entries, wrong = audit_told.told(mine)
+    yield from wrong
+    digest, stands = component.sha256_of(row.text, row.gates_text), f"{STANDS} {row.base_dir}"
+    fitting = [
+        one["seq"]
+        for one in entries
+        if one["data"]["sha256"] == digest == row.sha256
+        and stands in one["data"].get("places", ())
+        and one["person"].get("name", row.loaded_by) == row.loaded_by  # of an erased person nothing is known
+    ]
+    if not fitting:
+        yield f"no entry of the audit tells that {row.loaded_by} loaded it from {row.base_dir}"
+    else:
+        yield from audit_told.broken_since(*audit_told.root_of(fitting[-1]))
 
 
 def backup_problems(backup: Backup, *, after: int = 0) -> Iterator[str]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from approvals import stepup
+from approvals import confirming, stepup
 from approvals.ledger import Refused
 from rollout import access, glass, glass_review, permits, states
 from rollout.forms_glass import GlassForm, ReviewForm
@@ -50,6 +50,7 @@ def rollout_glass(request: HttpRequest, pk: int) -> HttpResponse:
             within=claim(request, "rollout", pk),
             **who(request),
         )
+        confirming.remember(request, proof)
         messages.warning(request, "The glass is broken, under your name. Everybody was told; two others review it.")
         return redirect("rollout", pk)
     difference = whole(page)

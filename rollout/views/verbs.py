@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from approvals import confirming
 from approvals.ledger import Refused
 from rollout import actions, drafting, reviewing, settling, starting
 from rollout.forms import ReasonForm
@@ -90,6 +91,7 @@ def rollout_decide(request: HttpRequest, pk: int) -> HttpResponse:
         within=claim(request, "rollout", pk),
         **who(request),
     )
+    confirming.remember(request, proof)
     messages.success(
         request, f"Recorded under your name: {decision.get_kind_display()}. It binds digest {decision.digest[:12]}."
     )
@@ -107,6 +109,7 @@ def rollout_start(request: HttpRequest, pk: int) -> HttpResponse:
         return _again(page, "start", form)
     seen = form.cleaned_data["digest"]
     starting.start(page.rollout, digest_seen=seen, proof=proof, within=claim(request, "rollout", pk), **who(request))
+    confirming.remember(request, proof)
     messages.success(request, "Started. This page follows it.")
     return redirect("rollout", pk)
 

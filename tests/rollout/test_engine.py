@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import AuditEntry, Watch
-from rollout import actions, engine, freezing
-from rollout.models import Backup, Rollout, Run, Target
+from rollout import actions, borne, engine
+from rollout.models import Backup, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
 from tests.factories import NOW, actor, fresh
@@ -104,14 +104,15 @@ def test_a_run_is_not_over_while_another_worker_has_just_claimed_its_last_step(
     run = started(target, cast)
     drive(run, fake, stop_at="check")
     fake.succeed()
-    is_intact, other = freezing.is_intact, iter([True])
+    is_to_abort, other = borne.is_to_abort, iter([True])
 
-    def intact_a_little_later(rollout: Rollout) -> bool:
+    def asked_a_little_later(mine: Run) -> bool:
+        said = is_to_abort(mine)
         if next(other, False):
             engine.advance(run.pk)
-        return is_intact(rollout)
+        return said
 
-    monkeypatch.setattr(freezing, "is_intact", intact_a_little_later)
+    monkeypatch.setattr(borne, "is_to_abort", asked_a_little_later)
     engine.advance(run.pk)
     run.refresh_from_db()
     assert (run.state, fresh(run.rollout).state) == ("RUNNING", R.WATCHING)

@@ -209,3 +209,40 @@ def test_no_backup_is_taken_by_a_configuration_that_nobody_loaded(target: Target
     with pytest.raises(Refused, match="load the file again"):
         backups.take(target, by=actor(cast["ada"]), now=NOW, say=print)
     assert fake.started == []
+
+
+def text_of(waiting: Configuration) -> dict[str, str]:
+    """Return what puts the configuration that waits in the place of another one, with a digest that fits."""
+    text = WEIGHTY.replace('smoke = ["true"]', 'smoke = ["/bin/sh", "-c", "id"]')
+    return {"text": text, "sha256": component.sha256_of(text, waiting.gates_text)}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        text_of,
+        lambda waiting: {"text": text_of(waiting)["text"]},
+        lambda waiting: {"difference": "nothing of note"},
+        lambda waiting: {"loaded_by": "ari"},
+        lambda waiting: {"base_dir": str(Path(waiting.base_dir).parent)},
+    ],
+)
+def test_what_waits_is_confirmed_only_as_it_was_loaded(
+    loaded: Callable[[str], Configuration], cast: Cast, edit: Callable[[Configuration], dict[str, str]]
+) -> None:
+    cast["ari"].groups.add(*cast["ada"].groups.all())
+    waiting = loaded(WEIGHTY)
+    forger.edit(waiting, **edit(waiting))
+    second = cast["ada"] if waiting.loaded_by == "ari" else cast["ari"]
+    with pytest.raises(Refused):
+        second_admin.confirm(waiting, asker=asker(second))
+    assert not Configuration.objects.filter(state="LIVE", text=waiting.text).exists()
+
+
+def test_a_confirmation_of_what_nobody_loaded_puts_nothing_in_force(
+    target: Target, loaded: Callable[[str], Configuration], cast: Cast
+) -> None:
+    second_admin.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
+    for entry in AuditEntry.objects.filter(action="configuration.loaded"):
+        forger.remove(entry)
+    assert "was loaded" in problems(target)

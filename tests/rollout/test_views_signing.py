@@ -213,3 +213,21 @@ def test_an_answer_that_comes_too_late_is_refused(
 def test_the_page_offers_the_passkey_only_to_who_has_one(ann: Client, waiting: Rollout, cast: Cast) -> None:
     assert b"data-passkey-sign" in ann.get(waiting.get_absolute_url()).content
     assert b"data-passkey-sign" not in browser(cast["abe"]).get(waiting.get_absolute_url()).content
+
+
+def test_an_answer_that_was_used_proves_nothing_to_another_session(
+    cast: Cast, ann: Client, waiting: Rollout, key: SoftPasskey
+) -> None:
+    data = fields(waiting)
+    answer = key.answer(sign(ann, waiting, data).json())
+    decide(ann, waiting, data, answer)
+    other = browser(cast["ann"], stale=True)
+    before = other.session[stepup.KEY]
+    decide(other, waiting, fields(waiting, kind="REVOKE", duty=""), answer)
+    assert other.session[stepup.KEY] == before
+
+
+def test_who_signed_has_proved_who_he_is(ann: Client, waiting: Rollout, key: SoftPasskey) -> None:
+    data, before = fields(waiting), ann.session[stepup.KEY]
+    decide(ann, waiting, data, key.answer(sign(ann, waiting, data).json()))
+    assert ann.session[stepup.KEY] > before
