@@ -20,19 +20,18 @@ SHOWN: dict[str, tuple[str, ...]] = {name: (name,) for name in ("at", "action", 
 SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via")}
 SHOWN |= {f"subject_{name}": ("subject", name) for name in ("kind", "id", "label")}
 SHOWN |= {name: ("subject", name) for name in ("component", "environment")}
-# entries that tell of keys, of names that were erased, of a restore; then those that a bundle is checked by
-NOTED = ("audit.", "installation.restored")
+NOTED = ("audit.", "installation.restored")  # entries that tell of keys, of names that were erased, of a restore
 KINDS = {"approved": "APPROVE", "rejected": "REJECT", "revoked": "REVOKE", "started": "START", "bypassed": "BYPASS"}
 DECIDED = {f"sign_off.{what}": kind for what, kind in KINDS.items()}
 PASSKEYS = ("user.passkey_added", "user.passkey_removed", "user.factors_reset")
-NEEDED = (*DECIDED, *PASSKEYS, "sign_off.opened", "artifact.attached")
+NEEDED = (*DECIDED, *PASSKEYS, "sign_off.opened", "rollout.created", "artifact.attached", "backup.taken")
+BACKUPS, FILE = ("backup", "undo"), ("kind", "name", "sha256", "size", "created_at", "via", "user")
 
 reader = json.JSONDecoder(parse_float=int, parse_constant=int)  # a body has no floats: int refuses them, and NaN
 canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 Json = dict[str, Any]
 Row = tuple[int, str, str, str, Mapping[str, Any]]
 Signed = tuple[str, str]  # the text of a checkpoint, and its signature in hex
-Check = Callable[[bytes, bytes, bytes], bool]  # public key, signature, message
 
 
 @dataclass(kw_only=True)
@@ -48,6 +47,7 @@ class Result:
     found: dict[int, str] = field(default_factory=dict)  # hashes of the entries that a checkpoint or anchor names
     keys: dict[str, int] = field(default_factory=dict)  # the public keys that entries tell
     restores: list[str] = field(default_factory=list)
+    missing: dict[int, str] = field(default_factory=dict)  # spans that were left out, by their first numbers
     checkpoints: int = 0
     signed_to: int = 0
     key: str = ""
@@ -76,18 +76,18 @@ def verify_entries(
     for row in rows:
         seq, body, row_prev, row_hash, columns = row
         if gaps and seq > expected and (expected == 1 or expected - 1 in wanted):
+            result.missing[expected] = f"#{expected} to #{seq - 1}"
             expected, prev = seq, row_prev
         problems = [f"#{seq}: {problem}" for problem in problems_of(expected, prev, row)]
         result.add(*problems)
-        if seq in wanted:
-            result.found[seq] = row_hash
+        result.found |= {seq: row_hash} if seq in wanted else {}
         if not problems and columns.get("action", "").startswith(NOTED):
             data = json.loads(body)["data"]
             result.keys |= {data["public_key"]: seq} if "public_key" in data else {}
             told = f"; #{seq} tells that #{data.get('back_to', 0) + 1} to #{data.get('given_up')} were given up"
             result.restores += [told] if "given_up" in data else []
             result.erasures += [(columns["subject_id"], data["before"])] if "before" in data else []
-        result.erased += [(seq, str(columns["actor_id"]), columns["at"])] if columns.get("person") == "" else []
+        result.erased += [(seq, str(columns["actor_id"]), columns["at"])] if not columns.get("person") else []
         result.count, result.head, result.last, expected, prev = result.count + 1, row_hash, seq, seq + 1, row_hash
     verify_anchors(anchors or {}, result)
     return result
@@ -96,14 +96,13 @@ def verify_entries(
 def verify_anchors(anchors: Mapping[int, str], result: Result) -> None:
     """Compare heads known from outside with the entries in `result`, which has to name them; add what is wrong."""
     for seq, digest in sorted(anchors.items()):
-        good = len(digest) >= 12 and result.found.get(seq, "").startswith(digest)
-        if not good and (seq, digest) != (0, GENESIS):
+        if (len(digest) < 12 or not result.found.get(seq, "").startswith(digest)) and (seq, digest) != (0, GENESIS):
             told = f"known from outside with hash {digest}, but the chain does not hold it"
             result.add(f"#{seq}: {told}{''.join(result.restores)}")
 
 
 def verify_checkpoints(
-    signed: Iterable[Signed], result: Result, *, trusted: Iterable[str] = (), check: Check | None = None
+    signed: Iterable[Signed], result: Result, *, trusted: Iterable[str] = (), check: Callable[..., bool] | None = None
 ) -> None:
     """Add what is wrong with checkpoints and with erasures to a result; `trusted` are ids of keys known outside."""
     known, force, last = set(trusted), "", 0
@@ -131,20 +130,17 @@ def verify_checkpoints(
 
 def limits(result: Result, *, outside: Iterable[int] = (), key_known: bool = False) -> list[str]:
     """Say in words what could not be established; `outside` are the numbers of heads that came from elsewhere."""
-    told, newest = [], max(outside, default=0)
-    if not newest:
-        told.append("nothing from outside was given: a tail cut off, or a chain made anew, could not be seen")
-    elif newest < result.last:
-        rests = f"the signature at #{result.signed_to}" if result.signed_to > newest else "the chain alone"
-        span = f"#{newest + 1} to #{result.last} ({result.last - newest} entries)"
-        told.append(f"{span} are newer than what came from outside: that they are unchanged and all rests on {rests}")
-    if result.signed_to < result.last:
-        told.append(f"the last {result.last - result.signed_to} entries are signed by no checkpoint")
-    if result.checkpoints and not key_known:
-        told.append(f"whose key {result.key} is: it was taken from the checkpoints (--key tells the right one)")
-    if result.erased:
-        told.append(f"who did {len(result.erased)} entries: the personal data was erased")
-    return told
+    newest, unsigned = max(outside, default=0), result.last - result.signed_to
+    newer = f"#{newest + 1} to #{result.last} ({result.last - newest} entries) are newer than what came from outside"
+    told = [
+        (not newest, "nothing from outside was given: a tail cut off, or a chain made anew, could not be seen"),
+        (0 < newest < result.last, f"{newer}: that they are unchanged and all rests on the chain and its signatures"),
+        (unsigned > 0, f"the last {unsigned} entries are signed by no checkpoint"),
+        (result.checkpoints and not key_known, f"whose key {result.key} is: only checkpoints told it (see --key)"),
+        (result.erased, f"who did {len(result.erased)} entries: the personal data was erased"),
+        (result.missing, f"what {', '.join(result.missing.values())} tell: these entries are not inside"),
+    ]
+    return [words for so, words in told if so]
 
 
 def read_jsonl(lines: Iterable[str]) -> Iterator[Row]:
@@ -207,7 +203,7 @@ def _lines(path: Path) -> Iterator[str]:
         yield from lines
 
 
-def _checkpoint(text: str, signature: str, check: Check) -> Json:
+def _checkpoint(text: str, signature: str, check: Callable[..., bool]) -> Json:
     told: Json = json.loads(text)
     if (told["kind"], told["version"], len(told["hash"])) != (KIND, 1, 64) or len(told["next"]) not in (0, 64):
         raise ValueError("it cannot be read: it is of another kind")
@@ -228,23 +224,20 @@ def problems_of(expected: int, prev: str, row: Row) -> Iterator[str]:
     try:
         if sha256(body) != row_hash:
             yield "the sha256 of the body is not the hash"
-        yield from _told(reader.decode(body), seq, row_prev, columns)
+        told = reader.decode(body)
+        if (told["seq"], told["prev"]) != (seq, row_prev):
+            yield f"the body says #{told['seq']} after {told['prev']}"
+        for column, path in SHOWN.items():
+            hashed = told[path[0]] if len(path) == 1 else told[path[0]][path[1]]
+            if column in columns and columns[column] != hashed:
+                yield f"{column} shows {columns[column]!r}, the hashed body says {hashed!r}"
+        person, shown = columns.get("person", ""), columns.get("actor_name", "")
+        if person != "" and sha256(person) != told["actor"]["person"]:
+            yield "the personal data is not what was hashed"
+        elif shown != (name := reader.decode(person)["name"] if person else ""):
+            yield f"actor_name shows {shown!r}, the hashed personal data says {name or 'nothing: it was erased'!r}"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         yield f"the body cannot be read: {error!r}"
-
-
-def _told(told: Json, seq: int, prev: str, columns: Mapping[str, Any]) -> Iterator[str]:
-    if (told["seq"], told["prev"]) != (seq, prev):
-        yield f"the body says #{told['seq']} after {told['prev']}"
-    for column, path in SHOWN.items():
-        hashed = told[path[0]] if len(path) == 1 else told[path[0]][path[1]]
-        if column in columns and columns[column] != hashed:
-            yield f"{column} shows {columns[column]!r}, the hashed body says {hashed!r}"
-    person, shown = columns.get("person", ""), columns.get("actor_name", "")
-    if person != "" and sha256(person) != told["actor"]["person"]:
-        yield "the personal data is not what was hashed"
-    elif shown != (name := reader.decode(person)["name"] if person else ""):
-        yield f"actor_name shows {shown!r}, the hashed personal data says {name or 'nothing: it was erased'!r}"
 
 
 def decision_problems(row: Json, told: Json, kept: list[Json]) -> Iterator[str]:
@@ -294,23 +287,30 @@ class Bundle:
         self.about, self.decisions, self.artifacts = map(self._read, ("bundle", "decisions", "artifacts"))
         self.rollouts = {("rollout", str(number)) for number in self.about["rollouts"]}
         self.kept: list[Json] = []  # the entries that it is checked against
+        told = "bundle.json, logs, samples, notices, incidents, stories, artifacts' release, run, by, replaced_at more"
+        self.unknown = [f"of {told} than SHA256SUMS says, whose sha256 {sha256(self.text)} a later *.bundled tells"]
 
     def check(self, result: Result) -> list[str]:
         """Add what is wrong with all but the chain to its result, and return what could not be established."""
         asked = self.about["all_of"] or {"since": "~", "until": "~", "place": {}}
-        for _, body, _, _, columns in read_jsonl(_lines(self.folder / "audit.jsonl")):
-            subject = columns["subject_kind"], columns["subject_id"]
-            if columns["action"] in NEEDED and (subject in self.rollouts or subject[0] != "rollout"):
+        period, first, last = self.about["period"] or asked, 0, 0
+        for seq, body, _, _, columns in read_jsonl(_lines(self.folder / "audit.jsonl")):
+            subject, action, at = (columns["subject_kind"], columns["subject_id"]), columns["action"], columns["at"]
+            mine = subject in self.rollouts
+            if action in NEEDED and (mine or subject[0] != "rollout"):
                 self.kept.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
-            new = columns["action"] == "rollout.created" and subject not in self.rollouts
-            if new and asked["since"] <= columns["at"] < asked["until"] and {**columns, **asked["place"]} == columns:
+            if period["since"] <= at < period["until"] or (mine and columns["new"]):
+                first, last = first or seq, seq
+            new = action == "rollout.created" and not mine
+            if new and asked["since"] <= at < asked["until"] and {**columns, **asked["place"]} == columns:
                 result.add(f"rollout {subject[1]}: it was requested in this period, but is not in the bundle")
-        result.add(*self._files(), *self._decisions(), *self._evidence())
+        first = first if [one["action"] for one in self.kept].count("rollout.created") == len(self.rollouts) else 0
+        cut = [f"{span}: left out of what happened" for low, span in result.missing.items() if first < low < last]
+        result.add(*cut, *self._files(), *self._decisions(), *self._evidence())
         print(f"{self.about['of']}: {len(self.rollouts)} rollouts, {len(self.decisions)} decisions")
-        plain = sum(not row["assertion"] for row in self.decisions)
-        unknown = [f"more than the audit's word for {plain} decisions, which no passkey signed"] if plain else []
-        told = "what lies between the pieces; of logs, samples, notices, incidents, stories more than SHA256SUMS says"
-        return [*unknown, f"{told}, whose sha256 {sha256(self.text)} the later entry *.bundled tells"]
+        if plain := sum(not row["assertion"] for row in self.decisions):
+            self.unknown.append(f"more than the audit's word for {plain} decisions, which no passkey signed")
+        return self.unknown
 
     def _read(self, name: str) -> Any:
         return json.loads("".join(_lines(self.folder / f"{name}.json")))
@@ -326,32 +326,35 @@ class Bundle:
 
     def _decisions(self) -> Iterator[str]:
         told = {one["data"]["decision"]: one for one in self.kept if one["action"] in DECIDED}
-        here = {row["decision"]: row for row in self.decisions}
-        for key in sorted(told.keys() - here.keys()):
-            yield f"decision {key}: #{told[key]['seq']} tells of it, but decisions.json does not"
-        for key, row in here.items():
+        for row in self.decisions:
+            one = told.pop(row["decision"], None)  # an entry bears out one row
             try:
-                found = [*decision_problems(row, told[key], self.kept)] if key in told else ["no entry tells of it"]
+                found = [*decision_problems(row, one, self.kept)] if one else ["no entry tells of it so often"]
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 found = [f"it cannot be read: {error!r}"]
-            yield from (f"decision {key} by {row['printed_name']}: {problem}" for problem in found)
+            yield from (f"decision {row['decision']} by {row['printed_name']}: {problem}" for problem in found)
+        yield from (f"decision {n}: #{it['seq']} tells of it, but decisions.json does not" for n, it in told.items())
 
     def _evidence(self) -> Iterator[str]:
-        known = {one["data"]["sha256"] for one in self.kept if one["action"] == "artifact.attached"}
-        listed = {one["sha256"] for one in self.artifacts}
+        told, signed = set[Any](), set[Any]()
+        for data, at, by in ((one["data"], one["at"], one["actor"]) for one in self.kept if "size" in one["data"]):
+            facts = data.get("name", data.get("path")), data["sha256"], data["size"], at, by["via"], by["id"]
+            told |= {(kind, *facts) for kind in ([data["kind"]] if "kind" in data else BACKUPS)}
         for digest in sorted({one["data"]["digest"] for one in self.kept if one["action"] == "sign_off.opened"}):
-            good = self.sums.get(f"manifests/{digest}.json") == digest
-            if not good:
+            if self.sums.get(f"manifests/{digest}.json") == digest:
+                signed |= {tuple(map(one.get, FILE[:4])) for one in self._read(f"manifests/{digest}")["evidence"]}
+            else:
                 yield f"manifests/{digest}.json: the manifest that was signed is missing, or another"
-            for one in self._read(f"manifests/{digest}")["evidence"] if good else ():
-                known.add(one["sha256"])
-                if one["sha256"] not in listed:
-                    yield f"{one['kind']} {one['name']}: signed with sha256 {one['sha256']}, which artifacts.json lacks"
+        for kind, name, digest, _ in sorted(signed - {tuple(map(one.get, FILE[:4])) for one in self.artifacts}):
+            yield f"{kind} {name}: signed with sha256 {digest}, which artifacts.json lacks"
         for one in self.artifacts:
+            row, what = tuple(map(one.get, FILE)), f"{one['kind']} {one['name']} with sha256 {one['sha256']}"
             if one["file"] and self.sums.get(one["file"]) != one["sha256"]:
                 yield f"{one['file']}: its sha256 is not the one in artifacts.json"
-            if one["via"] != "system" and one["sha256"] not in known:
-                yield f"{one['kind']} {one['name']}: no entry and no manifest tells of its sha256 {one['sha256']}"
+            if row not in told and (one["via"] != "system" or one["kind"] in BACKUPS):
+                yield f"{what}: no entry tells of it with this size, time, door and user"
+            elif row not in told and row[:4] not in signed:
+                self.unknown.append(f"more than SHA256SUMS says of {what}, which the product kept")
 
 
 # --- signatures: Ed25519 on -x² + y² = 1 + D·x²·y² modulo P, ECDSA on P-256, y² = x³ - 3·x + B modulo Q ---------------
@@ -398,9 +401,7 @@ def rs256(key: Mapping[str, str], signature: bytes, message: bytes) -> bool:
 def _multiply(add: Callable[[Any, Any], Any], zero: Any, one: int, p: Any, other: int, q: Any) -> Any:
     found, table = zero, (zero, p, q, add(p, q))
     for bit in range(255, -1, -1):  # one·p + other·q, both at once
-        found = add(found, found)
-        if which := (one >> bit & 1) + 2 * (other >> bit & 1):
-            found = add(found, table[which])
+        found = add(add(found, found), table[(one >> bit & 1) + 2 * (other >> bit & 1)])
     return found
 
 
@@ -412,8 +413,7 @@ def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _point(encoded: bytes) -> tuple[int, int]:  # RFC 8032, 5.1.3
-    number = int.from_bytes(encoded, "little")
-    sign, y = number >> 255, number & (1 << 255) - 1
+    sign, y = divmod(int.from_bytes(encoded, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:

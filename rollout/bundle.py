@@ -30,7 +30,7 @@ Check it without this product; Python 3.11, which may be that of another compute
 bundle.json      what this bundle is of
 decisions.json   every decision, counted or not, with the assertion of the passkey that signed it, where there is one
 manifests/       the exact bytes that were signed, named by their sha256: the digest of the decisions
-artifacts.json   every file of evidence: its sha256, and who brought it
+artifacts.json   every file of evidence: its sha256, and who brought it; verify.py names what no entry tells of
 audit.jsonl      entries of the audit with the personal data that stands outside of the chain, and their checkpoints
 notices.json     what was told, and each attempt
 incidents.json   incidents with their timelines
@@ -39,7 +39,8 @@ artifacts/, attachments/   the files themselves, where they were asked for
 
 audit.jsonl is made of pieces, each without a gap and up to a signed checkpoint. The chain binds what lies between, so
 it tells of other components, too: hand this on with care. How all of it is made up: docs/audit-format.md.
-Backups are not inside: they hold production data. Their sha256 stands in artifacts.json and in the manifests.
+verify.py prints which entries are not inside. Between the first and the last of what happened none is left out.
+Backups are not inside: they hold production data. Their sha256 stands in artifacts.json, as entries tell it.
 """
 
 

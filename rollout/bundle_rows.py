@@ -54,6 +54,7 @@ def artifacts(rollouts: QuerySet[Rollout], *, inside: Container[str]) -> Iterato
             "rollout": one.rollout_id,
             "run": one.run_id,
             "via": one.via,
+            "user": one.uploaded_by_id,
             "by": people.printed_name(one.uploaded_by) if one.uploaded_by else "",
             "created_at": audit.stamp(one.created_at),
             "replaced_at": stamp(one.replaced_at),

@@ -132,6 +132,18 @@ def test_a_decision_that_nobody_made_is_named(taken: Unpacked) -> None:
     wrong(taken, "decision 4711 by Ann: no entry tells of it")
 
 
+def test_a_second_row_of_a_decision_is_named_wherever_it_stands(taken: Unpacked) -> None:
+    with taken.editing("decisions.json") as rows:
+        rows.insert(0, {**rows[0], "printed_name": "Mallory", "kind": "REJECT", "user": 99})
+    wrong(taken, "by Mallory: kind is 'REJECT', but #")
+
+
+def test_a_decision_that_stands_there_twice_is_named(taken: Unpacked) -> None:
+    with taken.editing("decisions.json") as rows:
+        rows.append(rows[0])
+    wrong(taken, "by Ann: no entry tells of it so often")
+
+
 # --- passkeys --------------------------------------------------------------------------------------------------------
 BROKEN = {
     "signature": "signature of its passkey is wrong",
@@ -247,9 +259,7 @@ def test_another_sha256_in_the_list_of_artifacts_is_named(taken: Unpacked) -> No
         (archive,) = (one for one in rows if one["kind"] == "release_archive")
         was, archive["sha256"] = archive["sha256"], "0" * 64
     told = f"release_archive dhash-1.1.0.zip: signed with sha256 {was}, which artifacts.json lacks"
-    wrong(
-        taken, told, "no entry and no manifest tells of its sha256 000", "its sha256 is not the one in artifacts.json"
-    )
+    wrong(taken, told, "with sha256 000", "no entry tells of it", "its sha256 is not the one in artifacts.json")
 
 
 def test_an_artifact_that_is_dropped_from_the_list_is_named(taken: Unpacked) -> None:
@@ -264,6 +274,43 @@ def test_other_bytes_of_an_artifact_are_named(taken: Unpacked) -> None:
     wrong(taken, f"{name}: its sha256 is not the one in artifacts.json")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kind", "premerge_artifacts"),
+        ("name", "other.zip"),
+        ("size", 31),
+        ("created_at", "2020-01-01T00:00:00.000000+00:00"),
+        ("via", "api"),
+        ("user", 99),
+    ],
+)
+def test_a_changed_part_of_what_somebody_brought_is_named(taken: Unpacked, name: str, value: Any) -> None:
+    with taken.editing("artifacts.json") as rows:
+        next(one for one in rows if one["via"] != "system")[name] = value
+    wrong(taken, "no entry tells of it with this size, time, door and user")
+
+
+@pytest.mark.parametrize(("name", "value"), [("sha256", "f" * 64), ("name", "other.zip"), ("size", 11)])
+def test_a_changed_part_of_a_backup_is_named(taken: Unpacked, name: str, value: Any) -> None:
+    with taken.editing("artifacts.json") as rows:
+        next(one for one in rows if one["kind"] == "backup")[name] = value
+    wrong(taken, "no entry tells of it with this size, time, door and user")
+
+
+def test_what_the_product_kept_and_no_entry_tells_of_is_not_established(taken: Unpacked) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**rows[-1], "kind": "monitor_logs", "name": "made_up.zip", "sha256": "e" * 64})
+    code, said, _ = taken.problems()
+    told = f"more than SHA256SUMS says of monitor_logs made_up.zip with sha256 {'e' * 64}, which the product kept"
+    assert code == 0 and f"not established: {told}\n" in said
+
+
+def test_whom_a_number_names_in_the_list_of_artifacts_is_not_established(taken: Unpacked) -> None:
+    _, said, _ = taken.as_it_is()
+    assert "artifacts' release, run, by, replaced_at more than SHA256SUMS says" in said
+
+
 # --- the chain -------------------------------------------------------------------------------------------------------
 def test_a_dropped_entry_is_named(taken: Unpacked) -> None:
     taken.lines(lambda rows: [row for row in rows if row is not entry(rows, "rollout.approved")])
@@ -276,13 +323,42 @@ def test_the_dropped_entry_of_a_decision_is_named(taken: Unpacked) -> None:
 
 
 def test_a_piece_that_is_cut_out_between_checkpoints_takes_a_decision_with_it(taken: Unpacked) -> None:
-    def cut(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        ends = sorted(verify.number_of(row["checkpoint"]) for row in rows if "checkpoint" in row)
-        low, high = ends[-3:-1]
-        return [row for row in rows if not low < row.get("seq", verify.number_of(row.get("checkpoint", ""))) <= high]
-
-    taken.lines(cut)
+    cut(taken, -3, -2)
     wrong(taken, "by Olaf: no entry tells of it")
+
+
+def cut(taken: Unpacked, low: int, high: int) -> str:
+    """Cut out what lies between two of the checkpoints, and return its first number and its last."""
+    lines = [json.loads(line) for line in (taken.folder / "audit.jsonl").read_text().splitlines()]
+    ends = sorted(verify.number_of(row["checkpoint"]) for row in lines if "checkpoint" in row)
+    gone = range(ends[low] + 1, ends[high] + 1)
+    taken.lines(
+        lambda rows: [row for row in rows if row.get("seq", verify.number_of(row.get("checkpoint", ""))) not in gone]
+    )
+    return f"#{gone[0]} to #{gone[-1]}"
+
+
+def without(taken: Unpacked, name: str) -> None:
+    """Take the decisions of a person out of the list."""
+    with taken.editing("decisions.json") as rows:
+        rows[:] = [row for row in rows if row["printed_name"] != name]
+
+
+def test_a_decision_that_is_cut_out_of_the_chain_and_of_the_list_is_missed(taken: Unpacked) -> None:
+    without(taken, "Abe")
+    wrong(taken, f"{cut(taken, 1, 2)}: left out of what happened")
+
+
+def test_a_decision_that_is_cut_out_together_with_the_beginning_is_missed(taken: Unpacked) -> None:
+    without(taken, "Ann")
+    cut(taken, 0, 1)
+    wrong(taken, "#5 to #12: left out of what happened")
+
+
+def test_which_entries_are_not_inside_is_told(taken: Unpacked) -> None:
+    (_, before), (after, _) = taken.read("bundle.json")["pieces"]
+    _, said, _ = taken.as_it_is()
+    assert f"not established: what #1 to #1, #{before + 1} to #{after - 1} tell: these entries are not inside" in said
 
 
 def test_entries_that_were_chained_anew_do_not_agree_with_the_checkpoints(taken: Unpacked) -> None:

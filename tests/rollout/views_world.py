@@ -12,7 +12,7 @@ from approvals import stepup
 from monitoring import audit
 from monitoring.audit import SYSTEM
 from monitoring.models import Poll, Watch
-from rollout import actions, opening, transitions, watching
+from rollout import actions, backups, opening, transitions, watching
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -61,16 +61,9 @@ def ran(run: Run, upto: int, *, running: bool = False) -> Step:
 
 def backed_up(run: Run, folder: Path) -> Backup:
     """Give a run's rollout a verified backup."""
-    backup = Backup.objects.create(
-        target=run.target,
-        run=run,
-        path=str(folder / f"dhash_production_20261123_1200{run.pk:02d}.zip"),
-        sha256="b" * 64,
-        size=10,
-        release_version="1.0.0",
-        created_at=later(13),
-        verified_at=later(13),
-    )
+    path = str(folder / f"dhash_production_20261123_1200{run.pk:02d}.zip")
+    facts = {"kind": "backup", "path": path, "sha256": "b" * 64, "size": 10, "members": 0, "rows": {}}
+    backup = backups.register(run.target, {**facts, "release_version": "1.0.0"}, run=run, by=SYSTEM, now=later(13))
     Rollout.objects.filter(pk=run.rollout_id).update(backup=backup)
     return backup
 
