@@ -17,6 +17,7 @@ from . import codes, signins, stepup
 from .actors import actor_of
 from .bootstrap import NewAdmin
 from .forms_names import PrintedNameField, UserNameField
+from .forms_passkeys import Answer
 
 ADMINS = (("first", "First admin"), ("second", "Second admin"))
 
@@ -99,7 +100,7 @@ class PasskeyForm(forms.Form):
     """A new passkey: its name, and what the browser made."""
 
     name = forms.CharField(max_length=80, help_text="So that you know it again: Phone, Laptop, Key on my ring.")
-    credential = forms.JSONField(widget=forms.HiddenInput)
+    credential = forms.JSONField(widget=forms.HiddenInput, decoder=Answer)
 
 
 class PasswordForm(PasswordChangeForm):

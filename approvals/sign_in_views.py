@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from . import signins
 from .forms import CodeForm, SignInForm
+from .forms_passkeys import PasskeySignInForm, SecondStepForm
 from .people import printed_name
 
 
@@ -46,6 +47,7 @@ class Code(AuthenticateView):  # type: ignore[misc]  # allauth has no types
     """The second factor of a sign-in whose password was right: a code, or a passkey."""
 
     form_class = CodeForm
+    webauthn_form_class = SecondStepForm
     template_name = "mfa/authenticate.html"
 
     def get_context_data(self, **values: Any) -> dict[str, Any]:
@@ -62,6 +64,8 @@ class Code(AuthenticateView):  # type: ignore[misc]  # allauth has no types
 @method_decorator((login_not_required, never_cache), name="dispatch")
 class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
     """A passkey instead of name and password; GET gives the script a challenge."""
+
+    form_class = PasskeySignInForm
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Lead back to the sign-in, audited."""

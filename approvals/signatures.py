@@ -39,7 +39,7 @@ TYPE, VERSION = "guarded-rollout.decision", 1
 # columns of a decision that its record repeats
 BOUND = ("user_id", "printed_name", "kind", "duty", "digest", "meaning", "on_behalf_of_id", "on_behalf_name")
 # what the parser raises for bytes that are no answer of a passkey
-BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error)
+BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, struct.error)
 AGAIN = "Nothing was recorded: sign again, or enter your password."
 
 

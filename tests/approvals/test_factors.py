@@ -76,7 +76,11 @@ def test_a_passkey_made_for_another_page_is_not_taken(ann: Client, cast: Cast) -
     assert b"not made for this page" in answer.content and not passkeys.has_any(cast["ann"].pk)
 
 
-@pytest.mark.parametrize("junk", ["{}", "[]", '{"rawId": 1}', "7"])
+# read where the form is checked, too deep where it is drawn again
+DEEP = "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize("junk", ["{}", "[]", '{"rawId": 1}', "7", "[" * 5000, "9" * 5000, DEEP])
 def test_junk_is_no_passkey(ann: Client, cast: Cast, junk: str) -> None:
     ann.get("/account/passkeys/new/")
     assert ann.post("/account/passkeys/new/", {"name": "Phone", "credential": junk}).status_code == 200

@@ -133,7 +133,7 @@ def test_an_answer_that_proves_less_is_refused(
         verify(key.answer(ask(sign_off, cast["ann"]), **lie), cast["ann"])
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"rawId": 7}', "not json"])
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"rawId": 7}', "not json", "[" * 5000])
 def test_what_is_no_answer_of_a_passkey_is_refused(cast: Cast, text: str) -> None:
     with pytest.raises(Refused, match="not the answer"):
         verify(text, cast["ann"])

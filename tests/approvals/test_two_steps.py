@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import codes, factors, recovery, stepup
+from approvals.cose import b64
 from monitoring.models import AuditEntry
 from tests.base import PASSWORD, Client
 
@@ -209,6 +210,29 @@ def test_the_answer_of_a_passkey_is_good_once(local: Client, cast: Cast) -> None
     local.get("/login/passkey/", headers={"Accept": "application/json"})
     local.post("/login/passkey/", {"credential": answer})
     assert not is_in(local)
+
+
+# what no parser bears; the last one within an answer that is one from outside
+DEEP = "[" * 5000
+INSIDE = {"clientDataJSON": b64(DEEP.encode()), "authenticatorData": "AA", "signature": "AA"}
+NONE = {
+    "deep": DEEP,
+    "a long number": "9" * 5000,
+    "deep within": json.dumps({"id": "AAAA", "rawId": "AAAA", "type": "public-key", "response": INSIDE}),
+}
+
+
+@pytest.mark.parametrize("answer", NONE.values(), ids=NONE)
+def test_what_is_no_answer_of_a_passkey_opens_nothing(local: Client, cast: Cast, answer: str) -> None:
+    local.get("/login/passkey/", headers={"Accept": "application/json"})
+    assert local.post("/login/passkey/", {"credential": answer}).url == reverse("login")
+
+
+@pytest.mark.parametrize("answer", NONE.values(), ids=NONE)
+def test_what_is_no_answer_of_a_passkey_is_no_second_step(local: Client, cast: Cast, answer: str) -> None:
+    passkey_of(cast["ann"])
+    enter(local)
+    assert local.post(CODE, {"credential": answer}).status_code == 200
 
 
 def test_a_passkey_is_a_second_step_too(local: Client, cast: Cast) -> None:
