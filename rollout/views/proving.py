@@ -23,7 +23,10 @@ def rollout_challenge(request: HttpRequest, pk: int) -> JsonResponse:
     """Give the script what the passkey is to sign: the decision that the form beside it would send."""
     sign_off, user = page_of(request, pk).rollout.sign_off, request.user
     kind = request.POST.get("kind") or request.GET.get("kind", "")
-    duty, absent = signing.chosen(request.POST.get("duty", "") if kind == Decision.Kind.APPROVE else "")
+    try:
+        duty, absent = signing.chosen(request.POST.get("duty", "") if kind == Decision.Kind.APPROVE else "")
+    except ValueError:
+        return JsonResponse({"error": "There is no such duty: load the page again."}, status=409)
     try:
         if sign_off is None or kind not in KINDS or request.POST.get("digest") != sign_off.digest:
             raise Refused("What you saw is not what is to be signed any more: load the page again.")

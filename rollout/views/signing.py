@@ -139,7 +139,7 @@ def _revoke_helps(
 
 
 def chosen(value: str) -> tuple[str, int | None]:
-    """Return the duty that a form names, and the absent person on whose behalf."""
+    """Return the duty that a form names, and the absent person on whose behalf; ValueError where it names neither."""
     duty, _, absent = value.partition(BEHALF)
     return duty, int(absent) if absent else None
 

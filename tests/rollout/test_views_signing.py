@@ -67,6 +67,11 @@ def test_a_passkey_approves_without_a_password(ann: Client, waiting: Rollout, ke
     assert made.method == "passkey" and json.loads(made.signature.record)["digest"] == waiting.digest
 
 
+@pytest.mark.parametrize("absent", ["x", "²", "9" * 5000])
+def test_nothing_is_asked_of_a_passkey_for_a_duty_that_there_is_not(ann: Client, waiting: Rollout, absent: str) -> None:
+    assert sign(ann, waiting, fields(waiting, duty=f"approver/{absent}")).status_code == 409
+
+
 def test_a_passkey_rejects_and_takes_back(ann: Client, waiting: Rollout, key: SoftPasskey) -> None:
     for kind, duty in (("APPROVE", "approver"), ("REVOKE", ""), ("REJECT", "")):
         data = fields(waiting, kind=kind, duty=duty, reason="because it must be")
