@@ -91,7 +91,7 @@ def _notices(incident: Incident) -> list[Notice]:
 
 
 def _rollout_url(incident: Incident) -> str:
-    known = incident.subject_kind == "rollout" and incident.subject_id.isdigit()
+    known = incident.subject_kind == "rollout" and incident.subject_id.isdecimal()
     return reverse("rollout", args=[int(incident.subject_id)]) if known else ""
 
 

@@ -117,7 +117,7 @@ def _told(period: Period, upto: int) -> set[int]:
     found: set[int] = set()
     for piece in audit_pages.windows(wanted, upto=upto):
         keys = set(piece.filter(subject_kind="rollout").order_by().values_list("subject_id", flat=True)) - {""}
-        found |= {int(key) for key in keys if key.isdigit()}
+        found |= {int(key) for key in keys if key.isdecimal() and len(key) < 40}
     if period.basis == "started":  # one that goes on after a decision is told of again
         found -= _told_before(found, action, period.since)
     return found

@@ -95,7 +95,7 @@ def _winner(entry: AuditEntry) -> Winner:
     kind, number = ("decision", decision) if decision else (entry.subject_kind, entry.subject_id)
     return Winner(
         kind=kind,
-        id=int(number) if str(number).isdigit() else 0,
+        id=int(number) if str(number).isdecimal() else 0,
         action=entry.action,
         by=entry.actor_name or "(erased)",
         user_id=entry.actor_id,

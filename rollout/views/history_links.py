@@ -1,6 +1,6 @@
 """Where the subject of an audit entry can be looked at."""
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from monitoring.models import AuditEntry
 
@@ -14,5 +14,8 @@ def subject_url(entry: AuditEntry) -> str:
     if page and entry.subject_id.isdecimal() and entry.subject_id.isascii() and len(entry.subject_id) < 19:
         return reverse(page, args=[int(entry.subject_id)])
     if entry.subject_kind in BY_COMPONENT and entry.component:
-        return reverse("component", args=[entry.component])
+        try:
+            return reverse("component", args=[entry.component])
+        except NoReverseMatch:  # somebody wrote there what no component is called
+            return ""
     return ""

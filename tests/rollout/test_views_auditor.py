@@ -122,6 +122,13 @@ def test_a_rollout_that_only_the_chain_tells_of_is_named(cast: Cast, life: Rollo
     assert "They differ" in page.content.decode()
 
 
+def test_a_rollout_whose_entry_has_no_number_any_more_is_named(cast: Cast, target: Target) -> None:
+    made = factories.make_draft(target, cast["rita"])
+    guards.remove(connection, guards.Guard(model=AuditEntry))
+    AuditEntry.objects.filter(action="rollout.created").update(subject_id="²")
+    assert browser(cast["ann"]).get(f"/population/?{DAY}").context["found"].only_in_table == (made.pk,)
+
+
 def test_a_rollout_that_the_chain_does_not_tell_of_is_named(cast: Cast, target: Target) -> None:
     made = factories.make_draft(target, cast["rita"])
     values = {"target": target, "release": made.release, "requester": cast["rita"], "reason": "past the product"}

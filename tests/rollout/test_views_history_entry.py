@@ -144,6 +144,7 @@ TAMPERED = {
     "why=CAST(x'61ff' AS TEXT)": "why shows",
     "subject_kind='rollout', subject_id='²'": "subject_kind shows",
     "subject_kind='rollout', subject_id='" + "9" * 30 + "'": "subject_kind shows",
+    "subject_kind='target', component='a/b'": "subject_kind shows",
     "seq=5000": "prev is not the hash",
 }
 
