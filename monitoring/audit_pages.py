@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from . import raw_rows
 from .models import AuditEntry, AuditHead
 
 TABLE = AuditEntry._meta.db_table
@@ -88,6 +89,13 @@ def windows(wanted: Wanted, *, upto: int) -> Iterator[QuerySet[AuditEntry]]:
     while low < last:
         yield chosen.filter(seq__gt=low, seq__lte=min(low + WINDOW, last))
         low += WINDOW
+
+
+def unnumbered() -> list[str]:
+    """Return some of what stands in the place of a number, where there is none: no page finds such an entry."""
+    if connection.vendor != "sqlite":
+        return []
+    return [row[0] for row in _rows(f"SELECT quote(seq) FROM {TABLE} WHERE seq > {raw_rows.LARGEST} LIMIT 5")]  # noqa: S608
 
 
 def places() -> list[tuple[str, str]]:
@@ -167,13 +175,14 @@ def _span(wanted: Wanted) -> tuple[int, int]:
     head = AuditHead.objects.first()
     if head is None or head.newest_at is None:
         return 0, 0
-    back, seqs = timedelta(microseconds=head.set_back_us), AuditEntry.objects.values_list("seq", flat=True)
+    back = timedelta(microseconds=head.set_back_us)
+    seqs = AuditEntry.objects.values_list(raw_rows.number("seq"), flat=True)
     low = high = None
     if wanted.since is not None:
         low = seqs.filter(at__lt=wanted.since - back).order_by("-at").first()
     if wanted.until is not None:
         high = seqs.filter(at__gte=wanted.until + back).order_by("at").first()
-    return low or 0, high or 0
+    return max(low or 0, 0), max(high or 0, 0)  # -1 is that of an entry whose number is none
 
 
 def _conditions(wanted: Wanted, rest: Sequence[str], low: int, high: int) -> tuple[list[str], list[Any]]:
@@ -184,6 +193,7 @@ def _conditions(wanted: Wanted, rest: Sequence[str], low: int, high: int) -> tup
         kind = wanted.action.endswith(".")
         told.append(("substr(x.action, 1, %s) = %s" if kind else "x.action || '' = %s", wanted.action))
     at = "+x.at" if connection.vendor == "sqlite" else "(x.at + interval '0')"
+    told += [("x.seq <= %s", raw_rows.LARGEST)] if connection.vendor == "sqlite" else []
     moment = connection.ops.adapt_datetimefield_value
     for sign, number in ((">", low), ("<", high)):
         told += [(f"x.seq {sign} %s", number)] if number else []

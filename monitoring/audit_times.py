@@ -1,10 +1,19 @@
 """The times that entries tell: the newest, and how far a later entry ever went below it, as the head row keeps them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from . import raw_rows
-from .models import AuditHead
+from .models import AuditEntry, AuditHead
+
+
+def tell_kept(rows: Iterable[AuditEntry]) -> None:
+    """Fill in what stands in the place of the moment in those of these entries that have none."""
+    odd = {row.pk: row for row in rows if row.at is None}
+    if odd:
+        for pk, text in AuditEntry.objects.filter(pk__in=odd).values_list("pk", raw_rows.kept("at")):
+            odd[pk].kept_at = text
 
 
 @dataclass

@@ -19,16 +19,24 @@ ON_SQLITE = (
     f"THEN replace({{0}}, ' ', 'T') || '+00:00' WHEN typeof({{0}}) = 'text' AND {{0}} GLOB '{DAY}' "
     "THEN replace({0}, ' ', 'T') || '.000000+00:00' ELSE 'kept as ' || typeof({0}) || ': ' || quote({0}) END"
 )
-# to_char has no text for infinity
+# to_char has no text for infinity, and none that tells years before Christ
 ON_POSTGRESQL = (
-    "COALESCE(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '+00:00', 'kept as ' || {0}::text)"
+    "COALESCE(CASE WHEN {0} >= '0001-01-01 00:00:00+00' THEN to_char({0} AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '+00:00' END, 'kept as ' || {0}::text)"
 )
+LARGEST = 2**63 - 1  # SQLite sorts texts, which it keeps in a column of numbers too, above every number
 NUMBER = "CASE WHEN typeof({0}) = 'integer' THEN {0} ELSE -1 END"
 
 
 def written(name: str) -> Func:
     """Return the expression that reads a moment as the bodies write it."""
     template = ON_SQLITE if connection.vendor == "sqlite" else ON_POSTGRESQL
+    return Func(F(name), template=template.format("%(expressions)s"), output_field=TextField())
+
+
+def kept(name: str) -> Func:
+    """Return the expression that reads whatever stands in a column as a text."""
+    template = "quote({0})" if connection.vendor == "sqlite" else "{0}::text"
     return Func(F(name), template=template.format("%(expressions)s"), output_field=TextField())
 
 

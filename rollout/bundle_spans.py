@@ -7,6 +7,7 @@ from django.db.models import CharField, Max, Min, Q, QuerySet
 from django.db.models.functions import Cast
 
 from approvals.models import Decision
+from monitoring import raw_rows
 from monitoring.audit_pieces import Span
 from monitoring.models import AuditEntry
 from monitoring.verify import PASSKEYS
@@ -66,5 +67,6 @@ def _grounds(rollouts: QuerySet[Rollout], keys: QuerySet[Any]) -> Iterator[int]:
 
 
 def _ends(condition: Q) -> list[int]:
-    ends = AuditEntry.objects.filter(condition).order_by().aggregate(first=Min("seq"), last=Max("seq"))
+    entries = AuditEntry.objects.filter(condition, seq__lte=raw_rows.LARGEST).order_by()
+    ends = entries.aggregate(first=Min("seq"), last=Max("seq"))
     return [] if ends["first"] is None else [ends["first"], ends["last"]]

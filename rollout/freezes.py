@@ -98,7 +98,9 @@ def ask_of(freeze: Freeze, *, now: datetime) -> Ask | None:
     The newest entry about the freeze tells it: what changed the span since has answered it.
     """
     newest = AuditEntry.objects.filter(subject_kind="freeze", subject_id=str(freeze.pk)).order_by("-seq").first()
-    if newest is None or newest.action != ASKED or now - newest.at > timedelta(seconds=settings.GR_CHANGE_SECONDS):
+    if newest is None or newest.action != ASKED or newest.at is None:
+        return None
+    if now - newest.at > timedelta(seconds=settings.GR_CHANGE_SECONDS):
         return None
     user = User.objects.filter(pk=newest.actor_id or 0).first()
     data = json.loads(newest.body)["data"]

@@ -78,7 +78,9 @@ def require_clock(sign_off: SignOff, *, now: datetime) -> None:
     """
     about = {"subject_kind": sign_off.subject_kind, "subject_id": sign_off.subject_id}
     opened = AuditEntry.objects.filter(action="sign_off.opened", **about).aggregate(seq=Max("seq"))["seq"] or 0
-    newest = AuditEntry.objects.filter(seq__gte=opened).aggregate(at=Max("at"))["at"]
+    newest, known = AuditEntry.objects.filter(seq__gte=opened).aggregate(at=Max("at"), seq=Max("seq")).values()
+    if newest is None and known is not None:
+        raise TargetHeldError("The audit has an entry whose time cannot be read: manage.py audit verify names it.")
     if newest is not None and now < newest - CLOCK_SLACK:
         raise TargetHeldError(
             f"The clock of this host says {now:%Y-%m-%d %H:%M:%S} UTC, but the audit has an entry of "

@@ -15,7 +15,7 @@ from django.db.models import Max, Min, Prefetch, QuerySet
 
 from approvals import people
 from approvals.models import Decision, SignOff
-from monitoring import audit_pages
+from monitoring import audit_pages, raw_rows
 from monitoring.audit_pages import Wanted
 from monitoring.models import AuditEntry
 from rollout import states
@@ -142,7 +142,7 @@ def _whole(rollouts: QuerySet[Rollout]) -> QuerySet[Rollout]:
 def _chunk(rollouts: Sequence[Rollout]) -> Iterator[tuple[Any, ...]]:
     keys = [str(one.pk) for one in rollouts]
     about = {"subject_kind": "rollout", "subject_id__in": keys}
-    entries = AuditEntry.objects.filter(**about).order_by().values_list("subject_id")
+    entries = AuditEntry.objects.filter(**about, seq__lte=raw_rows.LARGEST).order_by().values_list("subject_id")
     span = {key: (first, last) for key, first, last in entries.annotate(Min("seq"), Max("seq"))}
     newest = {one.subject_id: one for one in SignOff.objects.filter(**about).defer("manifest").order_by("pk")}
     decisions: dict[int, list[Decision]] = {}

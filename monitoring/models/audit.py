@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from .moment import MomentField
 from .subject import AboutSubject
 
 
@@ -9,7 +10,7 @@ class AuditEntry(AboutSubject):
     """One move, told for ever. `body` is the canonical JSON that `hash` covers; the other columns are for search."""
 
     seq = models.PositiveBigIntegerField(unique=True)
-    at = models.DateTimeField()
+    at = MomentField()
     action = models.CharField(max_length=60)
     actor_id = models.PositiveBigIntegerField(null=True, blank=True)
     # empty after an erasure; the body holds only the sha256 of `person`
@@ -39,6 +40,9 @@ class AuditEntry(AboutSubject):
             models.Index(fields=["component", "environment", "actor_name", "action", "seq"], name="audit_place_both"),
             models.Index(fields=["at"], name="audit_at"),
         ]
+
+    # what stands in `at`, where that is no moment; `audit_times.tell_kept` fills it in
+    kept_at = ""
 
     def __str__(self) -> str:
         return f"#{self.seq} {self.action} {self.subject_label}"

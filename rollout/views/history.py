@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from monitoring import audit, audit_export, audit_pages, raw_rows
+from monitoring import audit, audit_export, audit_pages, audit_times, raw_rows
 from monitoring.audit import Subject
 from monitoring.audit_pages import Wanted
 from monitoring.models import AuditEntry
@@ -34,6 +34,7 @@ def history(request: HttpRequest) -> HttpResponse:
     filters, base = _query(request), reverse("history")
     context = {
         "form": form,
+        "unnumbered": audit_pages.unnumbered(),
         "entries": [{"row": one, "line": line(one)} for one in entries],
         "base": base,
         "older": older,
@@ -95,6 +96,7 @@ def _page(form: HistoryForm, request: HttpRequest) -> tuple[list[AuditEntry], st
     seqs = seqs[-PAGE:] if after else seqs[:PAGE]
     rows = {row.seq: row for row in AuditEntry.objects.filter(seq__in=seqs).defer("body", "person")}
     found = [rows[seq] for seq in seqs if seq in rows]
+    audit_times.tell_kept(found)
     older = _query(request, before=seqs[-1]) if seqs and (more or after) else ""
     newer = _query(request, after=seqs[0]) if seqs and (more if after else before) else ""
     return found, older, newer

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from approvals.models import SignOff
-from monitoring import audit, audit_export, audit_told, field_diff, raw_rows, verify
+from monitoring import audit, audit_export, audit_times, audit_told, field_diff, raw_rows, verify
 from monitoring.models import AuditEntry
 from rollout import access
 from rollout.views.history_links import subject_url
@@ -21,6 +21,7 @@ UNSHOWN = frozenset({"salt", "name", "printed"})  # the names stand above
 def history_entry(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the entry of a number; to htmx only what stands below its line in the list."""
     row = get_object_or_404(AuditEntry, seq=pk)
+    audit_times.tell_kept([row])
     told, person = _read(row.body), _read(row.person)
     data = told.get("data")
     changed, rest = field_diff.told(data) if data else ((), ())

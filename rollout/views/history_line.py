@@ -13,7 +13,7 @@ def line(row: AuditEntry) -> SafeString:
         '<span class="seq">#{}</span><span class="at">{}</span>'
         '<span class="what">{}</span> <span class="of"><bdi>{}</bdi> · <bdi>{}</bdi>{}{}</span>{}',
         row.seq,
-        when(row.at, "absolute"),
+        when(row.at, "absolute") if not row.kept_at else f"cannot be read: {visible_controls(row.kept_at)}",
         row.action,
         visible_controls(row.subject_label),
         visible_controls(row.actor_name or "(erased)"),

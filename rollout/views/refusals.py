@@ -118,7 +118,7 @@ def _winner(request: HttpRequest) -> Winner | None:
 
 def _since(at: datetime, looked: datetime) -> bool:
     # a key keeps whole seconds
-    return at >= looked - timedelta(seconds=1)
+    return at is not None and at >= looked - timedelta(seconds=1)
 
 
 def _name(found: Winner) -> str:

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 
 from approvals import people
+from monitoring import audit_times, raw_rows
 from monitoring.models import AuditEntry, Incident, Notice
 from rollout.models import Rollout, Run
 
@@ -93,7 +94,8 @@ SILENT = ("sign_off.passed_over", "step.running", "step.pending", "step.skipped"
 class Entry:
     """One line of the timeline."""
 
-    at: datetime
+    at: datetime | None
+    kept_at: str
     title: str
     who: str
     via: str
@@ -126,6 +128,7 @@ class Timeline:
     cut: bool
 
 
+@raw_rows.whatever_stands
 def timeline(rollout: Rollout, runs: Sequence[Run], incidents: Sequence[Incident]) -> Timeline:
     """Return the timeline of a rollout, newest first, in two queries: the entries, and the names to print."""
     about = Q(subject_kind="rollout", subject_id=str(rollout.pk))
@@ -133,6 +136,7 @@ def timeline(rollout: Rollout, runs: Sequence[Run], incidents: Sequence[Incident
     about |= Q(subject_kind="step", subject_id__in=[str(step.pk) for run in runs for step in run.steps.all()])
     about |= Q(subject_kind="incident", subject_id__in=[str(one.pk) for one in incidents])
     rows = list(AuditEntry.objects.filter(about).exclude(action__in=SILENT).order_by("-seq")[: CAP + 1])
+    audit_times.tell_kept(rows)
     names = _printed_names(rows)
     entries = tuple(_entry(row, names) for row in rows[:CAP])
     return Timeline(newest=entries[:SHORT], older=entries[SHORT:], cut=len(rows) > CAP)
@@ -151,7 +155,7 @@ def notices(rollout: Rollout, incidents: Sequence[Incident]) -> list[Told]:
 
 def _printed_names(rows: Sequence[AuditEntry]) -> dict[int, str]:
     """Return user id -> the name that a signature prints; the audit keeps user names."""
-    ids = {row.actor_id for row in rows if row.actor_id is not None}
+    ids = {row.actor_id for row in rows if isinstance(row.actor_id, int)}
     users = get_user_model().objects.filter(pk__in=ids).select_related("person")
     return {user.pk: people.printed_name(user) for user in users}
 
@@ -169,6 +173,7 @@ def _entry(row: AuditEntry, names: dict[int, str]) -> Entry:
     kind, _, what = row.action.partition(".")
     return Entry(
         at=row.at,
+        kept_at=row.kept_at,
         title=_title(row, kind, what),
         who=_who(row, names),
         via="" if row.via in ("browser", "system") else row.via,

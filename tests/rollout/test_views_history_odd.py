@@ -1,0 +1,115 @@
+"""Entries whose time, number or account somebody wrote over: every page that reads them says so, and goes on."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from approvals.models import SignOff
+from monitoring import checks, guards
+from monitoring.models import AuditEntry
+from rollout import permits
+from rollout.models import Rollout, Target
+from rollout.permits import TargetHeldError
+from tests import factories
+from tests.factories import NOW
+from tests.rollout.signed_in import browser
+from tests.rollout.test_views_history import lines
+
+Cast = dict[str, User]
+# what is written there -> what the page must show of it, without its quotes
+TIMES = {
+    "sqlite": {"'garbage'": "garbage", "5": "5", "'0000-00-00 00:00:00'": "0000-00-00",
+               "'2026-02-30 00:00:00'": "02-30",
+               "'10000-01-01 00:00:00'": "10000-01-01", "CAST(at||x'ff' AS TEXT)": "12:00:00"},
+    "postgresql": {"'infinity'": "infinity", "'-infinity'": "-infinity", "'0044-03-15 BC'": "0044-03-15 00:00:00+00 BC",
+                   "'12000-01-01'": "12000-01-01"},
+}  # fmt: skip
+ODD = [(vendor, *one) for vendor, times in TIMES.items() for one in times.items()]
+
+
+@pytest.fixture
+def rollout(cast: Cast, target: Target) -> Rollout:
+    return factories.make_approved(target, cast)
+
+
+def write(what: str, action: str = "rollout.created") -> AuditEntry:
+    """Set columns of an entry in SQL, as somebody who took the guards away."""
+    entry = AuditEntry.objects.get(action=action)
+    guards.remove(connection, checks.audit_guard())
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE monitoring_auditentry SET {what} WHERE id = {entry.pk}")
+    return entry
+
+
+def page(cast: Cast, path: str) -> str:
+    answer = browser(cast["aud"]).get(path)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+@pytest.fixture(params=ODD, ids=[one[1] for one in ODD])
+def odd(request: pytest.FixtureRequest, rollout: Rollout) -> tuple[AuditEntry, str]:
+    """Return an entry whose time cannot be read, and what stands there."""
+    vendor, what, shown = request.param
+    if connection.vendor != vendor:
+        pytest.skip(f"{vendor} keeps this")
+    return write(f"at={what}"), shown
+
+
+@pytest.fixture
+def unnumbered(rollout: Rollout) -> Rollout:
+    """Return a rollout that has an entry without a number."""
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps numbers only")
+    write("seq='abc'")
+    return rollout
+
+
+def test_the_history_says_that_a_time_cannot_be_read(cast: Cast, odd: tuple[AuditEntry, str]) -> None:
+    (line,) = [one for one in page(cast, "/history/").split("<li ") if f'"entry-{odd[0].seq}"' in one]
+    assert odd[1] in line.partition("cannot be read: ")[2].partition("</span>")[0]
+
+
+def test_an_entry_says_that_its_time_cannot_be_read(cast: Cast, odd: tuple[AuditEntry, str]) -> None:
+    said = page(cast, f"/history/{odd[0].seq}/").partition("its time cannot be read: ")[2].partition("</span>")[0]
+    assert odd[1] in said
+
+
+def test_a_rollout_says_that_a_time_cannot_be_read(cast: Cast, rollout: Rollout, odd: tuple[AuditEntry, str]) -> None:
+    assert odd[1] in page(cast, f"/rollouts/{rollout.pk}/").partition("cannot be read: ")[2].partition("</span>")[0]
+
+
+def test_what_is_signed_can_be_read_beside_it(cast: Cast, rollout: Rollout, odd: tuple[AuditEntry, str]) -> None:
+    page(cast, f"/rollouts/{rollout.pk}/sign/")
+
+
+def test_the_csv_holds_the_time_as_it_is_kept(cast: Cast, odd: tuple[AuditEntry, str]) -> None:
+    (row,) = [one for one in lines(browser(cast["aud"]).get("/history.csv")) if one["seq"] == str(odd[0].seq)]
+    assert odd[1].replace(" ", "T") in row["at"].replace(" ", "T")
+
+
+def test_nothing_starts_beside_a_time_that_cannot_be_read(rollout: Rollout) -> None:
+    write("at='infinity'", "sign_off.opened")
+    sign_off = SignOff.objects.get()
+    with pytest.raises(TargetHeldError, match="cannot be read"):
+        permits.require_clock(sign_off, now=NOW)
+
+
+@pytest.mark.parametrize("query", ["", "?action=rollout.", "?since=2026-01-01&until=2026-12-31"])
+def test_the_history_tells_of_a_number_that_is_none(cast: Cast, unnumbered: Rollout, query: str) -> None:
+    assert "<code>&#x27;abc&#x27;</code>" in page(cast, f"/history/{query}")
+
+
+@pytest.mark.parametrize(
+    "path", ["/population/", "/population.csv", "/rollouts/{}/bundle.zip", "/population/bundle.zip"]
+)
+def test_a_number_that_is_none_keeps_nothing_back(cast: Cast, unnumbered: Rollout, path: str) -> None:
+    answer = browser(cast["aud"]).get(path.format(unnumbered.pk) + f"?since={NOW:%Y-%m-%d}&until={NOW:%Y-%m-%d}")
+    assert answer.status_code == 200
+
+
+def test_a_rollout_is_shown_beside_an_account_that_is_none(cast: Cast, rollout: Rollout) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps numbers only")
+    write("actor_id='x'")
+    assert "Draft made" in page(cast, f"/rollouts/{rollout.pk}/")
