@@ -86,7 +86,6 @@ class AuditEntryAdmin(ReadOnlyMixin, Table):
     list_display = ("seq", "at", "action", "actor_name", "via", "subject_label", "old", "new", "why")
     list_filter = ("action", "via", "component", "environment", "subject_kind")
     search_fields = ("subject_label", "subject_id", "actor_name", "why", "hash")
-    date_hierarchy = "at"
     show_full_result_count = False  # the table only grows
 
 
