@@ -24,10 +24,10 @@ from approvals import signatures, stepup  # noqa: E402
 from approvals.models import Signature  # noqa: E402
 from monitoring import incidents  # noqa: E402
 from monitoring.audit import SYSTEM, Actor  # noqa: E402
-from rollout import actions, commands, drafting, endings, evidence, freezing, loading, transitions  # noqa: E402
+from rollout import actions, backups, commands, drafting, endings, evidence, freezing, loading, transitions  # noqa: E402
 from rollout.intent import OUTPUT  # noqa: E402
 from rollout.management.commands import demo_world  # noqa: E402
-from rollout.models import Backup, Component, Release, Rollout, Run, Target  # noqa: E402
+from rollout.models import Component, Release, Rollout, Run, Target  # noqa: E402
 from rollout.states import RolloutState as R  # noqa: E402
 from rollout.states import RunState as N  # noqa: E402
 from tests.base import make_cast, make_user  # noqa: E402
@@ -142,10 +142,9 @@ def lost_at(place: str, cast: dict[str, User]) -> Rollout:
         decide(rollout, cast[name], duty, now=now, authenticated_at=now)
     run = actions.start(Rollout.objects.get(pk=rollout.pk), user=olaf, by=who(olaf), now=now)
     rollout = Rollout.objects.get(pk=rollout.pk)
-    facts = {"path": f"{settings.GR_BACKUPS}/dhash_{place}_20261123_120000.zip", "sha256": "b" * 64, "size": 10}
-    backup = Backup.objects.create(
-        target=run.target, run=run, release_version="1.0.0", created_at=now, verified_at=now, **facts
-    )
+    path = f"{settings.GR_BACKUPS}/dhash_{place}_20261123_120000.zip"
+    facts = {"kind": "backup", "path": path, "sha256": "b" * 64, "size": 10, "members": 0, "rows": {}}
+    backup = backups.register(run.target, {**facts, "release_version": "1.0.0"}, run=run, by=SYSTEM, now=now)
     transitions.move(run, N.RUNNING, by=who(olaf), now=now, started_at=now)
     transitions.move(rollout, R.RUNNING, by=who(olaf), now=now, started_at=now, backup=backup)
     switch = run.steps.get(kind="switch")
