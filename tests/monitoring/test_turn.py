@@ -5,7 +5,6 @@ import contextlib
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from monitoring import audit, audit_verify
 from tests.monitoring.test_audit import append
@@ -47,11 +46,17 @@ def test_a_turn_is_of_its_own_transaction():
 
 def test_a_turn_reads_the_head_once_however_much_is_appended():
     append()  # which makes the head's row
-    with CaptureQueriesContext(connection) as asked, audit.turn():
+    asked: list[str] = []
+
+    def listen(execute, sql, *rest):
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(listen), audit.turn():
         append()
         with audit.turn():
             append()
-    assert sum(TURN in one["sql"] for one in asked) == 1
+    assert sum(TURN in sql for sql in asked) == 1
 
 
 def test_what_was_rolled_back_within_a_turn_is_not_remembered():
