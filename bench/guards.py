@@ -38,7 +38,7 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/moves.py": (LEDGER, ()),
     "approvals/proven.py": (("proven",), ("edited_rows",)),
     "approvals/stepup.py": (("stepup", "signins"), ()),
-    "rollout/borne.py": ((), ("borne", "edited_rows", "told")),
+    "rollout/borne.py": ((), ("borne", "edited_rows", "taken", "told")),
     "rollout/told.py": ((), ("told",)),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }
