@@ -24,9 +24,8 @@ from rollout.transitions import ConflictError
 Json = dict[str, Any]
 # What a run without consent may do: whether a step of a kind changes the target (plan.validate, plan.rollback).
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
-EDITED = "; the database was edited"
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
-
+EDITED = "; the database was edited"
 # what the audit tells of a run as it is opened -> how a row that says something else is told of
 TOLD_OF = {
     "steps_sha256": "its steps are not those with which it was opened",

@@ -215,7 +215,7 @@ def _open(
             subject=transitions.subject_of(run),
             new=run.state,
             why=run.reason,
-            data={**facts(run), **({"chosen": chosen} if run.restores else {})},
+            data={**facts(run), "chosen": chosen},
             now=now,
         )
     return run
@@ -224,9 +224,13 @@ def _open(
 def facts(run: Run, steps: Iterable[Step] | None = None) -> dict[str, Any]:
     """Return what the audit tells of a run as it is opened, so that it can be compared later."""
     planned = plan_of(run.steps.order_by("number") if steps is None else steps)
-    told = {"steps_sha256": canonical.digest(planned), "rollout": run.rollout_id, "host": run.host_id}
-    restored = {"restores_sha256": run.restores.sha256} if run.restores else {}
-    return {**told, **restored, "automatic": run.automatic}
+    return {
+        "steps_sha256": canonical.digest(planned),
+        "restores_sha256": run.restores.sha256 if run.restores else "",  # told, too, that there is none
+        "rollout": run.rollout_id,
+        "host": run.host_id,
+        "automatic": run.automatic,
+    }
 
 
 def plan_of(steps: Iterable[Step]) -> list[dict[str, Any]]:

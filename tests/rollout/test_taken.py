@@ -97,6 +97,20 @@ def test_an_older_backup_is_restored_only_where_a_person_named_it(
     assert fake.kinds[begun:] == [] and state(rollback)[1] == "NOT_RESTORED"
 
 
+def test_a_rollback_that_was_opened_without_a_backup_restores_none(
+    target: Target, cast: dict, fake: FakeRunner
+) -> None:
+    backup = factories.make_backup(target, "/older.zip", sha256="c" * 64)
+    deploy = drive(started(target, cast), fake)
+    rollout = fresh(deploy.rollout)
+    rollout.backup = None
+    run = opening.rollback_run(rollout, user=cast["olaf"], why="x", by=actor(cast["olaf"]), automatic=False, now=NOW)
+    forger.edit(run, restores_id=backup.pk)
+    begun = len(fake.started)
+    drive(Run.objects.get(pk=run.pk), fake)
+    assert fake.kinds[begun:] == [] and "another backup" in fresh(rollout).state_why
+
+
 def test_an_older_backup_that_a_person_named_is_restored(target: Target, cast: dict, fake: FakeRunner) -> None:
     older = factories.make_backup(target, "/older.zip", sha256="c" * 64)
     deploy = drive(started(target, cast), fake)

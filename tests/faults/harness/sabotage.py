@@ -23,7 +23,8 @@ def no_lock() -> None:
             yield runner.TargetLock(nothing.fileno())
 
     runner.lock, runner.is_held = lock, lambda path: False
-    borne.why_not = lambda run: ""  # it takes a moment, in which the short commands of trials end
+    # these take a moment, in which the short commands of trials end, and see that another worker was there
+    borne.why_not, borne.elsewhere, borne.take = lambda run: "", lambda run: "", lambda run, step: None
 
 
 def no_inheritance() -> None:
