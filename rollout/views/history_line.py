@@ -10,10 +10,10 @@ from rollout.templatetags.gr import state_word, visible_controls, when
 def line(row: AuditEntry) -> SafeString:
     """Return what stands in the summary of an entry; no link, because the summary itself is pressed."""
     return format_html(
-        '<span class="seq">#{}</span><span class="at">{}</span>'
+        '<span class="seq">#{}</span>{}'
         '<span class="what">{}</span> <span class="of"><bdi>{}</bdi> · <bdi>{}</bdi>{}{}</span>{}',
         row.seq,
-        when(row.at, "absolute") if not row.kept_at else f"cannot be read: {visible_controls(row.kept_at)}",
+        _time(row),
         row.action,
         visible_controls(row.subject_label),
         visible_controls(row.actor_name or "(erased)"),
@@ -21,6 +21,12 @@ def line(row: AuditEntry) -> SafeString:
         _move(row),
         format_html(' <span class="why"><bdi>{}</bdi></span>', visible_controls(row.why)) if row.why else "",
     )
+
+
+def _time(row: AuditEntry) -> SafeString:
+    if row.kept_at:
+        return format_html('<span class="at odd">time cannot be read: {}</span>', visible_controls(row.kept_at))
+    return format_html('<span class="at">{}</span>', when(row.at, "absolute"))
 
 
 def _move(row: AuditEntry) -> SafeString | str:
