@@ -183,13 +183,7 @@ def lift_for(run: Run) -> None:
 
 
 def _open(
-    rollout: Rollout,
-    kind: str,
-    steps: tuple[plan.StepPlan, ...],
-    *,
-    now: datetime,
-    chosen: bool = False,
-    **values: object,
+    rollout: Rollout, kind: str, steps: tuple[plan.StepPlan, ...], *, now: datetime, chosen: bool = False, **values: Any
 ) -> Run:
     """Write a run with its steps, and tell the audit; `chosen`: a person named the backup that it restores."""
     with audit.turn():
