@@ -59,6 +59,11 @@ def why_over(request: HttpRequest, *, now: datetime) -> str:
     return "" if young else OLD
 
 
+def is_gone(request: HttpRequest) -> bool:
+    """Say whether another request has ended or renewed this session since this one read it."""
+    return not request.session.exists(request.session.session_key or "")
+
+
 def use(request: HttpRequest, *, now: datetime) -> None:
     """Note that somebody uses this session, once a minute."""
     used = _used(request)

@@ -7,14 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib import messages
-from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 
-from approvals import sessions
 from approvals.actors import signs_as
 from monitoring import redact, unseen
 from monitoring.audit import Actor
@@ -37,10 +33,6 @@ FEATURES = ", ".join(
         *("publickey-credentials-get=(self)", "publickey-credentials-create=(self)"),
     )
 )
-SIGNED_OUT = {
-    sessions.UNUSED: "You were signed out because nobody used this session for a while.",
-    sessions.OLD: "You were signed out because this session was too old, however much it was used. Sign in again.",
-}
 RESTORING = "Guarded Rollout is being restored from a backup of itself. Try again when that is done.\n"
 
 
@@ -100,28 +92,6 @@ class Restoring:
             connection.close()
         self.seen.file = file
         return self.get_response(request)
-
-
-class EndingSessions:
-    """Ends sessions that nobody uses or that are too old, and keeps the list of the open ones true."""
-
-    def __init__(self, get_response: Next) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer; whoever's session is over is led to the sign-in, and told why."""
-        now, key = timezone.now(), request.session.session_key
-        if request.user.is_authenticated:
-            if why := sessions.why_over(request, now=now):
-                sessions.end_over(request, why=why, now=now)
-                request.user = AnonymousUser()
-                messages.info(request, SIGNED_OUT[why])
-            elif not request.headers.get("HX-Request"):
-                sessions.use(request, now=now)
-        response = self.get_response(request)
-        if key and request.session.session_key != key:
-            sessions.follow(key, request.session.session_key)
-        return response
 
 
 class RequestContext:

@@ -88,7 +88,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rollout.middleware.Restoring",  # before anything asks the database
     "rollout.uploads.WholeUploadNames",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "rollout.session_layers.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -97,7 +97,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "rollout.middleware.EndingSessions",
+    "rollout.session_layers.EndingSessions",
     "rollout.middleware.RequestContext",
     "rollout.second_factor.SecondFactor",
     "rollout.middleware.AccessTable",

@@ -1,10 +1,11 @@
 """Open sessions: listed with where and when, ended by owner or admin, or because nobody uses them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
@@ -154,6 +155,42 @@ def test_a_page_that_polls_and_a_new_proof_do_not_make_a_session_younger(cast: C
     assert client.get("/account/", headers={"HX-Request": "true"}).status_code == 302
 
 
+def asked_before(client: Client) -> Client:
+    """Return who still asks with the key of a session that has another one meanwhile, and nobody else's cookies."""
+    before = Client()
+    before.cookies["sessionid"] = client.cookies["sessionid"].value
+    client.post("/confirm/", {"password": PASSWORD})
+    return before
+
+
+@pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"X-Poll": "1"}, {}])
+def test_what_was_asked_before_a_new_proof_takes_no_cookie_back(cast: Cast, headers: dict[str, str]) -> None:
+    before = asked_before(sign_in(cast["ann"]))
+    for address in ("/account/", "/login/?next=/account/"):
+        assert "sessionid" not in before.get(address, headers=headers).cookies
+
+
+def test_a_session_that_gets_another_key_while_it_is_read_takes_no_cookie_back(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, why_over = sign_in(cast["ann"]), sessions.why_over
+    before = Client()
+    before.cookies["sessionid"] = client.cookies["sessionid"].value
+
+    def prove_meanwhile(request: HttpRequest, *, now: datetime) -> str:
+        monkeypatch.setattr(sessions, "why_over", why_over)
+        client.post("/confirm/", {"password": PASSWORD})
+        return why_over(request, now=now)
+
+    monkeypatch.setattr(sessions, "why_over", prove_meanwhile)
+    answer = before.get("/account/", headers={"HX-Request": "true"})
+    assert (answer.status_code, "sessionid" in answer.cookies, is_in(client)) == (302, False, True)
+
+
+def test_whoever_signs_out_gives_the_cookie_back(cast: Cast) -> None:
+    assert sign_in(cast["ann"]).post("/logout/").cookies["sessionid"]["max-age"] == 0
+
+
 def test_how_old_a_session_grows_is_a_setting(cast: Cast, settings: LazySettings) -> None:
     settings.GR_SESSION_SECONDS = 60
     client = sign_in(cast["ann"])
@@ -167,11 +204,12 @@ def test_a_session_that_nobody_can_see_is_over(cast: Cast) -> None:
     assert not is_in(client)
 
 
-def test_a_page_that_polls_keeps_no_session_open(cast: Cast) -> None:
+@pytest.mark.parametrize("header", ["HX-Request", "X-Poll"])
+def test_a_page_that_polls_keeps_no_session_open(cast: Cast, header: str) -> None:
     client = sign_in(cast["ann"])
     let_pass(client, 3000)
     before = client.session[sessions.USED]
-    client.get("/account/", headers={"HX-Request": "true"})
+    client.get("/account/", headers={header: "true"})
     assert client.session[sessions.USED] == before
     client.get("/account/")
     assert client.session[sessions.USED] > before

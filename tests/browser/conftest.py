@@ -87,6 +87,7 @@ def door(product: Product, browser: Browser, sessions: dict[str, Any]) -> Iterat
     yield come
     problems = [f"{one.name}: {problem}" for one in here for problem in judged(one)]
     for one in here:
+        print(f"at the end {one.name} saw {one.page.url}:\n{one.seen()[:4000]}")  # shown when the test failed
         one.context.close()
     assert not problems, "\n".join(problems)
 

@@ -25,7 +25,7 @@ class Live:
     def traffic(self) -> Iterator[None]:
         """Post real images to production for as long as the block lasts."""
         variables = self.world.variables("production")
-        argv = self.world.command("production", "traffic", "--rate", "5", "--seconds", "180", "--tolerate", "100")
+        argv = self.world.command("production", "traffic", "--rate", "5", "--seconds", "3600", "--tolerate", "100")
         process = subprocess.Popen(argv, cwd=variables["GR_RELEASE_DIR"], env=variables, stdout=subprocess.DEVNULL)
         try:
             yield

@@ -48,6 +48,7 @@ def follow(olaf: Visitor) -> list[str]:
             views.append(now)
         page.wait_for_timeout(300)
     page.locator(".chart canvas").first.wait_for()
+    page.wait_for_event("request", lambda one: "gate=" in one.url and one.headers.get("x-poll") == "1")
     page.wait_for_function("document.querySelectorAll('#watch tbody tr').length > 3")
     return views
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Response
+from playwright.sync_api import Error as PlaywrightError
 
 from rollout import once
 from tests.base import PASSWORD
@@ -74,6 +75,13 @@ class Visitor:
     def text(self) -> str:
         """Return what the main part of the page says, without line breaks."""
         return re.sub(r"\s+", " ", self.page.locator("main").inner_text())
+
+    def seen(self) -> str:
+        """Return what the whole page says, dialogs too; why it does not when it is on its way to another."""
+        try:
+            return self.page.locator("body").inner_text(timeout=2000)
+        except PlaywrightError as error:
+            return str(error)
 
     def post(self, path: str, **fields: str) -> Any:
         """Send a form past the page, with this session's token and a fresh key; return the answer."""

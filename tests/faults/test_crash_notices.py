@@ -10,7 +10,7 @@ AT_WORK = "command tests.faults.harness.target.act:before#1"
 SWITCHED = "command tests.faults.harness.target.act:after#1"
 # what is broken -> the trial that brings it to light, the findings of which one must show it
 BROKEN = {
-    "no_lock": ("deploy resumable seed={} workers=3", {"overlap", "duplicate", "lost"}),
+    "no_lock": (f"deploy resumable seed={{}} workers=3 ; {AT_WORK}!stop", {"overlap", "duplicate", "lost"}),
     "no_inheritance": (
         f"deploy probeable seed={{}} workers=3 ; {AT_WORK}!stop ; time#1!runner",
         {"overlap", "duplicate"},

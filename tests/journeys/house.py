@@ -120,7 +120,7 @@ class House:
         assert rollout.state == state, f"{rollout.state}, not {state}\n{story(rollout)}"
 
     @contextmanager
-    def traffic(self, environment: str = PRODUCTION, *, seconds: int = 240) -> Iterator[None]:
+    def traffic(self, environment: str = PRODUCTION, *, seconds: int = 3600) -> Iterator[None]:
         """Post real images for as long as the block lasts."""
         rate = ("--rate", IMAGES_A_SECOND, "--seconds", str(seconds), "--tolerate", "100")
         process = subprocess.Popen(

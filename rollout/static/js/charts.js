@@ -182,7 +182,7 @@ function tabulate(area, data) {
 
 async function load(area) {
   const kept = charts.get(area) ?? {};
-  const headers = { Accept: "application/json", ...(kept.tag ? { "If-None-Match": kept.tag } : {}) };
+  const headers = { Accept: "application/json", "X-Poll": "1", ...(kept.tag ? { "If-None-Match": kept.tag } : {}) };
   const answer = await fetch(area.dataset.src, { headers, credentials: "same-origin" });
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(`${area.dataset.src} answered ${answer.status}`);

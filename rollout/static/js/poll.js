@@ -4,13 +4,21 @@
 const tags = new Map();
 const strip = document.querySelector("[data-stale]");
 let lastAnswer = new Date();
+/* A form that proves who one is gives the session another key. What is asked meanwhile comes back as if signed out: so
+   nothing is asked once a form is sent, and only what still comes back like that a while later is believed. */
+const SENDING_MS = 30000, DOUBT_MS = 4000;
+let sendingUntil = 0, doubtedSince = 0;
+document.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented && event.target.method === "post") sendingUntil = Date.now() + SENDING_MS;
+});
+window.addEventListener("pageshow", () => { sendingUntil = 0; });
 
 const isPoll = (ctx) => ctx.request.method === "GET" && ctx.sourceEvent?.type === "every";
 
 document.addEventListener("htmx:config:request", (event) => {
   const { ctx } = event.detail;
   if (!isPoll(ctx)) return;
-  if (document.hidden) {
+  if (document.hidden || Date.now() < sendingUntil) {
     event.preventDefault();
     return;
   }
@@ -24,9 +32,10 @@ document.addEventListener("htmx:after:request", (event) => {
   if (!isPoll(ctx) || !answer) return;
   if (answer.raw.redirected && new URL(answer.raw.url).pathname !== new URL(ctx.request.action, location.href).pathname) {
     event.preventDefault();
-    location.reload(); // signed out meanwhile: the whole page goes to the sign-in, not a part of it
+    signedOut();
     return;
   }
+  doubtedSince = 0;
   const tag = answer.headers.get("ETag");
   if (tag && answer.status === 200) tags.set(ctx.request.action, tag);
   if (answer.status < 500) heard();
@@ -36,6 +45,13 @@ document.addEventListener("htmx:after:request", (event) => {
 document.addEventListener("htmx:error", (event) => {
   if (event.detail?.ctx && isPoll(event.detail.ctx)) silent();
 });
+
+function signedOut() {
+  const now = Date.now();
+  doubtedSince ||= now;
+  if (now - doubtedSince < DOUBT_MS || now < sendingUntil) return;
+  location.reload(); // the whole page goes to the sign-in, not a part of it
+}
 
 function heard() {
   lastAnswer = new Date();
