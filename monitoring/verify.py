@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 GENESIS, PROBLEMS_MAX, KIND = "0" * 64, 100, "guarded-rollout/audit-checkpoint"
-SHOWN: dict[str, tuple[str, ...]] = {name: (name,) for name in ("at", "action", "why", "old", "new")}  # in the body
+SHOWN: dict[str, tuple[str, str]] = {name: ("", name) for name in ("at", "action", "why", "old", "new")}  # in the body
 SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via")}
 SHOWN |= {f"subject_{name}": ("subject", name) for name in ("kind", "id", "label")}
 SHOWN |= {name: ("subject", name) for name in ("component", "environment")}
@@ -46,7 +46,7 @@ class Result:
     erasures: list[tuple[str, str]] = field(default_factory=list)  # whose, and before when, as entries tell it
     found: dict[int, str] = field(default_factory=dict)  # hashes of the entries that a checkpoint or anchor names
     keys: dict[str, int] = field(default_factory=dict)  # the public keys that entries tell
-    restores: list[str] = field(default_factory=list)
+    restores: str = ""  # what restores gave up, in words
     missing: dict[int, str] = field(default_factory=dict)  # spans that were left out, by their first numbers
     checkpoints: int = 0
     signed_to: int = 0
@@ -81,13 +81,14 @@ def verify_entries(
         problems = [f"#{seq}: {problem}" for problem in problems_of(expected, prev, row)]
         result.add(*problems)
         result.found |= {seq: row_hash} if seq in wanted else {}
-        if not problems and columns.get("action", "").startswith(NOTED):
-            data = json.loads(body)["data"]
+        if not problems and (not columns["person"] or columns["action"].startswith(NOTED)):
+            told = json.loads(body)
+            data = told["data"] if told["action"].startswith(NOTED) else {}
             result.keys |= {data["public_key"]: seq} if "public_key" in data else {}
-            told = f"; #{seq} tells that #{data.get('back_to', 0) + 1} to #{data.get('given_up')} were given up"
-            result.restores += [told] if "given_up" in data else []
-            result.erasures += [(columns["subject_id"], data["before"])] if "before" in data else []
-        result.erased += [(seq, str(columns["actor_id"]), columns["at"])] if not columns.get("person") else []
+            gone = f"; #{seq} tells that #{data.get('back_to', 0) + 1} to #{data.get('given_up')} were given up"
+            result.restores += gone if "given_up" in data else ""
+            result.erasures += [(told["subject"]["id"], data["before"])] if "before" in data else []
+            result.erased += [] if columns["person"] else [(seq, str(told["actor"]["id"]), told["at"])]
         result.count, result.head, result.last, expected, prev = result.count + 1, row_hash, seq, seq + 1, row_hash
     verify_anchors(anchors or {}, result)
     return result
@@ -95,10 +96,9 @@ def verify_entries(
 
 def verify_anchors(anchors: Mapping[int, str], result: Result) -> None:
     """Compare heads known from outside with the entries in `result`, which has to name them; add what is wrong."""
-    for seq, digest in sorted(anchors.items()):
-        if (len(digest) < 12 or not result.found.get(seq, "").startswith(digest)) and (seq, digest) != (0, GENESIS):
-            told = f"known from outside with hash {digest}, but the chain does not hold it"
-            result.add(f"#{seq}: {told}{''.join(result.restores)}")
+    for seq, known in sorted(anchors.items()):
+        if (len(known) < 12 or not result.found.get(seq, "").startswith(known)) and (seq, known) != (0, GENESIS):
+            result.add(f"#{seq}: known from outside with hash {known}, but the chain does not hold it{result.restores}")
 
 
 def verify_checkpoints(
@@ -165,18 +165,20 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     bundle = Bundle(options.path) if options.path.is_dir() else None
     file: Path = options.path / "audit.jsonl" if bundle else options.path
-    anchors = {int(seq): digest for seq, _, digest in (head.partition(":") for head in options.head)}
+    heads = {int(seq): digest for seq, _, digest in (head.partition(":") for head in options.head)}
     outside = [one for path in options.checkpoints for one in read_signed(_lines(path))]
     signed = {*read_signed(_lines(file)), *outside}
     named = map(number_of, dict(signed))
-    result = verify_entries(read_jsonl(_lines(file)), anchors=anchors, named=named, gaps=bool(bundle))
+    result = verify_entries(read_jsonl(_lines(file)), anchors=heads, named=named, gaps=bool(bundle))
     verify_checkpoints(signed, result, trusted=options.key)
     print(f"{result.count} entries, head {result.head}, {'the chain holds' if result.ok else 'THE CHAIN IS BROKEN'}")
     print(f"{result.checkpoints} checkpoints, signed to #{result.signed_to} by key {result.key or '(none)'}")
-    seen, known = [*anchors, *map(number_of, dict(outside))], bool(options.key or outside)
-    unknown = limits(result, outside=seen, key_known=known) + (bundle.check(result) if bundle else [])
-    sys.stdout.write("".join(f"not established: {limit}\n" for limit in unknown))
-    sys.stderr.write("".join(f"{problem}\n" for problem in result.problems))
+    seen, known = [*heads, *map(number_of, dict(outside))], bool(options.key or outside)
+    try:
+        unknown = limits(result, outside=seen, key_known=known) + (bundle.check(result) if bundle else [])
+        sys.stdout.write("".join(f"not established: {limit}\n" for limit in unknown))
+    finally:  # also what was found before something could not be read
+        sys.stderr.write("".join(f"{problem}\n" for problem in result.problems))
     return 0 if result.ok else 1
 
 
@@ -227,9 +229,9 @@ def problems_of(expected: int, prev: str, row: Row) -> Iterator[str]:
         told = reader.decode(body)
         if (told["seq"], told["prev"]) != (seq, row_prev):
             yield f"the body says #{told['seq']} after {told['prev']}"
-        for column, path in SHOWN.items():
-            hashed = told[path[0]] if len(path) == 1 else told[path[0]][path[1]]
-            if column in columns and columns[column] != hashed:
+        yield from map("{}: missing, or no column".format, sorted({*SHOWN, "actor_name", "person"} ^ columns.keys()))
+        for column, (room, name) in SHOWN.items():
+            if columns.get(column, hashed := (told[room] if room else told)[name]) != hashed:
                 yield f"{column} shows {columns[column]!r}, the hashed body says {hashed!r}"
         person, shown = columns.get("person", ""), columns.get("actor_name", "")
         if person != "" and sha256(person) != told["actor"]["person"]:
@@ -256,7 +258,7 @@ def decision_problems(row: Json, told: Json, kept: list[Json]) -> Iterator[str]:
 
 def _passkey(row: Json, one: Json, seq: int, kept: list[Json]) -> Iterator[str]:
     record, client, auth = one["record"], _bytes(one["client_data_json"]), _bytes(one["authenticator_data"])
-    said, answer = json.loads(record), json.loads(client)
+    said, answer, check = json.loads(record), json.loads(client), ALGORITHMS[one["algorithm"]]
     bound = {**row, "decision": row["kind"], "person": {"id": row["user"], "name": row["printed_name"]}}
     bound["on_behalf_of"] = row["on_behalf_of"] and {"id": row["on_behalf_of"], "name": row["on_behalf_name"]}
     for name in ("sign_off", "digest", "decision", "duty", "meaning", "reason", "person", "on_behalf_of"):
@@ -269,8 +271,7 @@ def _passkey(row: Json, one: Json, seq: int, kept: list[Json]) -> Iterator[str]:
         yield f"its passkey answered {answer['type']} at {answer['origin']}, not {one['rp_id']}"
     if auth[:32].hex() != sha256(one["rp_id"]) or auth[32] & 5 != 5:
         yield "its passkey was for another site, or did not verify the person"
-    check, message = ALGORITHMS[one["algorithm"]], auth + hashlib.sha256(client).digest()
-    if not check(one["public_key"], _bytes(one["signature"]), message):
+    if not check(one["public_key"], _bytes(one["signature"]), auth + hashlib.sha256(client).digest()):
         yield f"the {one['algorithm']} signature of its passkey is wrong"
     mine = [it for it in kept if it["action"] in PASSKEYS and it["subject"]["id"] == str(row["user"])]
     mine = [it for it in mine if it["seq"] < seq and it["data"].get("credential_id") in (None, one["credential_id"])]
@@ -295,15 +296,15 @@ class Bundle:
         asked = self.about["all_of"] or {"since": "~", "until": "~", "place": {}}
         period, first, last = self.about["period"] or asked, 0, 0
         for seq, body, _, _, columns in read_jsonl(_lines(self.folder / "audit.jsonl")):
-            subject, action, at = (columns["subject_kind"], columns["subject_id"]), columns["action"], columns["at"]
-            mine = subject in self.rollouts
-            if action in NEEDED and (mine or subject[0] != "rollout"):
-                self.kept.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
-            if period["since"] <= at < period["until"] or (mine and columns["new"]):
+            told = {**json.loads(body), "person": json.loads(columns.get("person") or "{}")}  # never the other columns
+            subject, action, at = told["subject"], told["action"], told["at"]
+            mine = (subject["kind"], subject["id"]) in self.rollouts
+            self.kept += [told] if action in NEEDED and (mine or subject["kind"] != "rollout") else []
+            if period["since"] <= at < period["until"] or (mine and told["new"]):
                 first, last = first or seq, seq
             new = action == "rollout.created" and not mine
-            if new and asked["since"] <= at < asked["until"] and {**columns, **asked["place"]} == columns:
-                result.add(f"rollout {subject[1]}: it was requested in this period, but is not in the bundle")
+            if new and asked["since"] <= at < asked["until"] and {**subject, **asked["place"]} == subject:
+                result.add(f"rollout {subject['id']}: it was requested in this period, but is not in the bundle")
         first = first if [one["action"] for one in self.kept].count("rollout.created") == len(self.rollouts) else 0
         cut = [f"{span}: left out of what happened" for low, span in result.missing.items() if first < low < last]
         result.add(*cut, *self._files(), *self._decisions(), *self._evidence())
@@ -357,11 +358,10 @@ class Bundle:
                 self.unknown.append(f"more than SHA256SUMS says of {what}, which the product kept")
 
 
-# --- signatures: Ed25519 on -x² + y² = 1 + D·x²·y² modulo P, ECDSA on P-256, y² = x³ - 3·x + B modulo Q ---------------
+# --- signatures: Ed25519 on -x² + y² = 1 + D·x²·y² modulo P, ECDSA on P-256, y² = x³ - 3·x + b modulo Q ---------------
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 Q, N = 2**256 - 2**224 + 2**192 + 2**96 - 1, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 GX = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
 GY = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
 
@@ -382,7 +382,7 @@ def es256(key: Mapping[str, str], signature: bytes, message: bytes) -> bool:
     size = signature[3]  # 30 length, 02 length r, 02 length s
     r, s = (int.from_bytes(part, "big", signed=True) for part in (signature[4 : 4 + size], signature[6 + size :]))
     framed = bytes((48, len(signature) - 2, 2, size)), bytes((2, len(signature) - size - 6))
-    on_curve = (y * y - x * x * x + 3 * x - B) % Q == 0
+    on_curve = (y * y - x**3 + 3 * x - (GY * GY - GX**3 + 3 * GX)) % Q == 0  # the base point is on it
     if (signature[:4], signature[4 + size : 6 + size]) != framed or not (on_curve and 0 < r < N and 0 < s < N):
         return False
     number, inverse = int(hashlib.sha256(message).hexdigest(), 16), pow(s, -1, N)
@@ -416,8 +416,7 @@ def _point(encoded: bytes) -> tuple[int, int]:  # RFC 8032, 5.1.3
     sign, y = divmod(int.from_bytes(encoded, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * pow(2, (P - 1) // 4, P) % P
+    x = x * pow(2, (P - 1) // 4, P) % P if (x * x - square) % P else x
     if len(encoded) != 32 or y >= P or (x * x - square) % P or (x == 0 and sign):
         raise ValueError("these bytes are no point of the curve")
     return (P - x if x & 1 != sign else x), y

@@ -413,6 +413,15 @@ def test_what_is_no_json_any_more_is_told_without_a_traceback(taken: Unpacked) -
     assert code == 1 and "nothing of it is proved" in found and "Traceback" not in found
 
 
+def test_an_entry_that_is_no_json_any_more_is_named(taken: Unpacked) -> None:
+    def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        entry(rows, "rollout.created")["body"] = "nonsense"
+        return rows
+
+    taken.lines(change)
+    wrong(taken, "the body cannot be read", "nothing of it is proved")
+
+
 def told_of_ann(taken: Unpacked, change: Callable[[dict[str, Any]], None]) -> None:
     """Let the entry that registers Ann's passkey tell something else, its links mended."""
 

@@ -111,6 +111,25 @@ def test_a_rollout_that_is_dropped_from_a_period_is_named(own: Target, cast: Cas
         assert f"rollout {second.pk}: it was requested in this period, but is not in the bundle" in taken.problems()[2]
 
 
+@pytest.mark.parametrize("column", ["component", "environment", "subject_kind", "subject_id", "action", "at"])
+def test_a_rollout_is_missed_though_a_column_of_its_entry_is_left_out(
+    own: Target, cast: Cast, tmp_path: Path, column: str
+) -> None:
+    gone = factories.make_draft(own, cast["rita"])
+    notary().look(NOW)
+    asked = period(component="dhash", environment="production")
+    taken = unpacked(zipped(bundle.of_period(asked)), tmp_path / "out")
+    with taken.editing("bundle.json") as about:
+        about["rollouts"].remove(gone.pk)
+
+    def cut(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        del bundle_world.entry(rows, "rollout.created")["columns"][column]
+        return rows
+
+    taken.lines(cut)
+    assert f"rollout {gone.pk}: it was requested in this period, but is not in the bundle" in taken.problems()[2]
+
+
 def test_a_rollout_of_another_environment_is_not_missed(own: Target, cast: Cast, tmp_path: Path) -> None:
     factories.make_draft(own, cast["rita"])
     notary().look(NOW)
