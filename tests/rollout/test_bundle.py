@@ -13,6 +13,8 @@ from approvals.cose import b64, unb64
 from monitoring import verify
 from monitoring.signing import Signer
 from rollout import bundle
+from rollout.component import FROM_RUNS
+from rollout.steps import check
 from tests import base, factories
 from tests.approvals.soft_passkey import SoftPasskey
 from tests.monitoring.tampering import MINE
@@ -291,18 +293,43 @@ def test_a_changed_part_of_what_somebody_brought_is_named(taken: Unpacked, name:
     wrong(taken, "no entry tells of it with this size, time, door and user")
 
 
-@pytest.mark.parametrize(("name", "value"), [("sha256", "f" * 64), ("name", "other.zip"), ("size", 11)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sha256", "f" * 64), ("name", "other.zip"), ("size", 11), ("kind", "snapshot"), ("kind", "golden")],
+)
 def test_a_changed_part_of_a_backup_is_named(taken: Unpacked, name: str, value: Any) -> None:
     with taken.editing("artifacts.json") as rows:
         next(one for one in rows if one["kind"] == "backup")[name] = value
     wrong(taken, "no entry tells of it with this size, time, door and user")
 
 
-def test_what_the_product_kept_and_no_entry_tells_of_is_not_established(taken: Unpacked) -> None:
+@pytest.mark.parametrize("user", [None, 4])
+def test_what_somebody_brought_is_not_the_products_own(taken: Unpacked, user: int | None) -> None:
     with taken.editing("artifacts.json") as rows:
-        rows.append({**rows[-1], "kind": "monitor_logs", "name": "made_up.zip", "sha256": "e" * 64})
+        next(one for one in rows if one["via"] != "system").update(via="system", user=user)
+    wrong(taken, "no entry tells of it with this size, time, door and user")
+
+
+@pytest.mark.parametrize(
+    "lie", [{"kind": "monitor_logs"}, {"kind": "deploy-golden2"}, {"name": "made_up.log"}, {"via": "api"}, {"user": 4}]
+)
+def test_the_product_keeps_nothing_but_what_its_steps_make(taken: Unpacked, lie: dict[str, Any]) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**rows[-1], "kind": "deploy-golden", "name": "golden.log", "sha256": "e" * 64, **lie})
+    wrong(taken, f"with sha256 {'e' * 64}: no entry tells of it with this size, time, door and user")
+
+
+def test_the_evidence_of_every_step_is_known_to_be_the_products_own() -> None:
+    assert {*FROM_RUNS, "restore_log", "restore_proof"} - {"backup"} == verify.MADE.keys()
+    assert set(check.EVIDENCE.values()) <= verify.MADE.items()
+
+
+@pytest.mark.parametrize("kind", ["golden", "deploy-golden", "rollback-golden"])
+def test_what_the_product_kept_and_no_entry_tells_of_is_not_established(taken: Unpacked, kind: str) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**rows[-1], "kind": kind, "name": "golden.log", "sha256": "e" * 64})
     code, said, _ = taken.problems()
-    told = f"more than SHA256SUMS says of monitor_logs made_up.zip with sha256 {'e' * 64}, which the product kept"
+    told = f"more than SHA256SUMS says of {kind} golden.log with sha256 {'e' * 64}, which the product kept"
     assert code == 0 and f"not established: {told}\n" in said
 
 
