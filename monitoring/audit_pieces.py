@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from . import anchors, audit, audit_export
+from . import anchors, audit, audit_export, raw_rows
 from .models import AuditEntry, Checkpoint
 
 Span = tuple[int, int]  # first and last number
@@ -13,8 +13,9 @@ CARE = ("audit.key_announced", "audit.key_lost", "audit.person_erased")
 
 def joined(spans: Iterable[Span]) -> list[Span]:
     """Return the pieces that hold these spans, changes of key and erasures, each up to its next checkpoint."""
-    head, signed = audit.head()[0], list(Checkpoint.objects.order_by("seq").values_list("seq", flat=True))
-    care = AuditEntry.objects.filter(action__in=CARE).values_list("seq", flat=True)
+    checkpoints = Checkpoint.objects.filter(seq__lte=raw_rows.LARGEST).order_by("seq")
+    head, signed = audit.head()[0], list(checkpoints.values_list("seq", flat=True))
+    care = AuditEntry.objects.filter(action__in=CARE, seq__lte=raw_rows.LARGEST).values_list("seq", flat=True)
     found: list[Span] = []
     for low, high in sorted({*spans, *((seq, seq) for seq in care)}):
         at = bisect_left(signed, high)

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from django.db.models import QuerySet
 
-from monitoring import audit, audit_pieces, redact, verify
+from monitoring import audit, audit_pages, audit_pieces, raw_rows, redact, unseen, verify
 from monitoring.models import Attachment
 from monitoring.snapshot import snapshot
 from rollout import bundle_files, bundle_rows, bundle_spans
@@ -41,6 +41,10 @@ audit.jsonl is made of pieces, each without a gap and up to a signed checkpoint.
 it tells of other components, too: hand this on with care. How all of it is made up: docs/audit-format.md.
 verify.py prints which entries are not inside. Between the first and the last of what happened none is left out.
 Backups are not inside: they hold production data. Their sha256 stands in artifacts.json, as entries tell it.
+"""
+UNNUMBERED = """
+AN ENTRY LOST ITS NUMBER. Somebody wrote something else in its place, so no bundle holds it: {}
+`manage.py audit verify` names it.
 """
 
 
@@ -118,9 +122,12 @@ def _files(
     rollouts, keys, period = scope.rollouts, scope.keys(), scope.period
     pieces = audit_pieces.joined(bundle_spans.needed(rollouts, keys, period))
     incidents = bundle_rows.incident_rows(keys, rollouts, period)
-    yield "README.txt", [README.format(title=scope.title, now=now).encode()]
+    with raw_rows.any_text("backslashreplace"):
+        lost = audit_pages.unnumbered()
+    warning = UNNUMBERED.format(unseen.in_codes(", ".join(lost))) if lost else ""
+    yield "README.txt", [(README.format(title=scope.title, now=now) + warning).encode()]
     yield "verify.py", [Path(verify.__file__).read_bytes()]
-    yield "bundle.json", [_json(_about(scope, numbers, pieces, now))]
+    yield "bundle.json", [_json({**_about(scope, numbers, pieces, now), "unnumbered": lost})]
     yield "audit.jsonl", (line.encode() for line in audit_pieces.jsonl(pieces))
     yield "decisions.json", _array(bundle_rows.decisions(keys))
     yield from ((f"manifests/{digest}.json", [text.encode()]) for digest, text in bundle_rows.manifests(rollouts))

@@ -61,7 +61,7 @@ def _grounds(rollouts: QuerySet[Rollout], keys: QuerySet[Any]) -> Iterator[int]:
         ("user", signers, PASSKEYS),
         ("release", releases, ("artifact.attached", "link.attached")),
     ):
-        about = AuditEntry.objects.filter(subject_kind=kind, action__in=actions)
+        about = AuditEntry.objects.filter(subject_kind=kind, action__in=actions, seq__lte=raw_rows.LARGEST)
         for number in numbers:
             yield from about.filter(subject_id=str(number)).values_list("seq", flat=True)
 

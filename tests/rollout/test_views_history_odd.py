@@ -1,12 +1,16 @@
 """Entries whose time, number or account somebody wrote over: every page that reads them says so, and goes on."""
 
+import json
+import zipfile
+from io import BytesIO
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
 from approvals.models import SignOff
-from monitoring import checks, guards
-from monitoring.models import AuditEntry
+from monitoring import audit, checks, guards
+from monitoring.models import AuditEntry, Checkpoint
 from rollout import permits
 from rollout.models import Rollout, Target
 from rollout.permits import TargetHeldError
@@ -107,6 +111,43 @@ def test_the_history_tells_of_a_number_that_is_none(cast: Cast, unnumbered: Roll
 def test_a_number_that_is_none_keeps_nothing_back(cast: Cast, unnumbered: Rollout, path: str) -> None:
     answer = browser(cast["aud"]).get(path.format(unnumbered.pk) + f"?since={NOW:%Y-%m-%d}&until={NOW:%Y-%m-%d}")
     assert answer.status_code == 200
+
+
+@pytest.fixture(params=["artifact.attached", "audit.person_erased", "all"])
+def lost(request: pytest.FixtureRequest, cast: Cast, rollout: Rollout) -> Rollout:
+    """Return a rollout of whose bundle an entry lost its number: what it rests on, what every bundle holds, or all."""
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps numbers only")
+    audit.erase_person(99, before=NOW, by=audit.SYSTEM, why="asked", now=NOW)
+    which = "1 = 1" if request.param == "all" else f"action = '{request.param}'"
+    guards.remove(connection, checks.audit_guard())
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE monitoring_auditentry SET seq = CAST(x'6e6fff' AS TEXT) || id WHERE {which}")
+    return rollout
+
+
+@pytest.mark.parametrize("path", ["/rollouts/{}/bundle.zip", "/population/bundle.zip"])
+def test_a_bundle_says_that_an_entry_lost_its_number(cast: Cast, lost: Rollout, path: str) -> None:
+    answer = browser(cast["aud"]).get(path.format(lost.pk) + f"?since={NOW:%Y-%m-%d}&until={NOW:%Y-%m-%d}")
+    with zipfile.ZipFile(BytesIO(b"".join(answer.streaming_content))) as archive:  # type: ignore[attr-defined]
+        assert "AN ENTRY LOST ITS NUMBER" in archive.read("README.txt").decode()
+        assert json.loads(archive.read("bundle.json"))["unnumbered"][0].startswith("'no\\xff")
+
+
+def test_a_bundle_is_made_beside_a_checkpoint_without_a_number(cast: Cast, rollout: Rollout) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps numbers only")
+    Checkpoint.objects.create(seq=1, hash="0" * 64, at=NOW, key="k" * 64, body="{}", signature="00")
+    guards.remove(connection, checks.checkpoint_guard())
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE monitoring_checkpoint SET seq = 'abc'")
+    assert browser(cast["aud"]).get(f"/rollouts/{rollout.pk}/bundle.zip").status_code == 200
+
+
+def test_a_bundle_says_nothing_of_numbers_when_all_have_one(cast: Cast, rollout: Rollout) -> None:
+    answer = browser(cast["aud"]).get(f"/rollouts/{rollout.pk}/bundle.zip")
+    with zipfile.ZipFile(BytesIO(b"".join(answer.streaming_content))) as archive:  # type: ignore[attr-defined]
+        assert "LOST" not in archive.read("README.txt").decode()
 
 
 def test_a_rollout_is_shown_beside_an_account_that_is_none(cast: Cast, rollout: Rollout) -> None:
