@@ -150,6 +150,23 @@ def test_a_bundle_says_nothing_of_numbers_when_all_have_one(cast: Cast, rollout:
         assert "LOST" not in archive.read("README.txt").decode()
 
 
+@pytest.mark.parametrize("column", ["subject_label", "why", "actor_name", "environment"])
+@pytest.mark.parametrize("path", ["", "?q=x", "{}/change/", "{}/history/"])
+def test_the_admin_site_shows_bytes_that_are_no_text(cast: Cast, rollout: Rollout, path: str, column: str) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps texts only")
+    entry = write(f"{column}=CAST(x'78ff' AS TEXT)")
+    answer = browser(cast["ada"]).get("/admin/monitoring/auditentry/" + path.format(entry.pk))
+    assert answer.status_code == 200
+
+
+def test_the_admin_site_shows_the_bytes_themselves(cast: Cast, rollout: Rollout) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps texts only")
+    write("why=CAST(x'78ff' AS TEXT)")
+    assert "x\\xff" in browser(cast["ada"]).get("/admin/monitoring/auditentry/").content.decode()
+
+
 def test_a_rollout_is_shown_beside_an_account_that_is_none(cast: Cast, rollout: Rollout) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL keeps numbers only")
