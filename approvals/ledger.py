@@ -13,7 +13,7 @@ from . import bound, moves, people, proven, rules, signatures
 from .meaning import signature, words
 from .models import Decision, SignOff
 from .policy import Policy
-from .proof import DOORS, Refused, check_digest, check_proof, check_seen
+from .proof import DOORS, Refused, check_clock, check_digest, check_proof, check_seen
 from .reading import barred_of, may_decide, may_open, policy_of, standing
 from .rules import Standing
 from .signatures import Signed
@@ -102,6 +102,8 @@ def record(
         proved_at = check_proof(user, authenticated_at, by, now)
         check_digest(taken.manifest, taken.digest)
         check_seen(taken, digest_seen, now)
+        if kind == Decision.Kind.APPROVE:
+            check_clock(taken, now)
         member, absent = _allowed(taken, user, kind, duty, reason, on_behalf_of, now)
         decision = Decision.objects.create(
             sign_off=taken,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.db.models import Max
 
 from monitoring.audit import Actor
 
@@ -43,3 +44,15 @@ def check_seen(sign_off: SignOff, digest_seen: str, now: datetime) -> None:
         raise Refused("What you saw is not what is to be signed any more: load the page again and review the change.")
     if now >= sign_off.expires_at:
         raise Refused("This sign-off has expired; submit the rollout again.")
+
+
+def check_clock(sign_off: SignOff, now: datetime) -> None:
+    """Raise Refused when the clock stands before what was signed came to be: what is given now would never count."""
+    newest = sign_off.decisions.aggregate(at=Max("at"))["at"]
+    before = max(sign_off.opened_at, newest or sign_off.opened_at)
+    if now + CLOCK_SKEW < before:
+        raise Refused(
+            f"The clock of this host says {now:%Y-%m-%d %H:%M:%S} UTC, but what is to be signed is from "
+            f"{before:%Y-%m-%d %H:%M:%S}: one of the hosts has the wrong time. Set it right, then approve; if the "
+            "later time was the wrong one, take it back and submit it again."
+        )

@@ -24,7 +24,7 @@ from . import bound
 from .models import Decision, SignOff
 from .proof import Refused
 from .reading import policy_of, voices_of
-from .seats import assign
+from .seats import fewest
 from .voices import approvals
 
 Json = dict[str, Any]
@@ -94,7 +94,7 @@ def used_problems(sign_off: SignOff, *, after: int) -> Iterator[str]:
         yield f"{len(used) or 'no'} entries tell that its sign-off was used for this run"
         return
     counted, given = used[0]["data"]["counted"], approvals(voices_of(sign_off))
-    if len(counted) < len(assign(policy_of(sign_off), ())) or not set(counted) <= set(given):
+    if len(counted) < fewest(policy_of(sign_off)) or not set(counted) <= set(given):
         yield f"#{used[0]['seq']} counts more approvals than were given"
 
 

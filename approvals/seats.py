@@ -1,5 +1,6 @@
 """Who sits where: the exact matching of consenting people to the seats of a policy; pure."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,15 @@ def assign(policy: Policy, sitters: Sequence[Sitter]) -> tuple[Seat, ...]:
             result = (*shared, _sit(seats[-1], shared[number].filled_by))
             best = result if filled(result) > filled(best) else best
     return best
+
+
+def fewest(policy: Policy) -> int:
+    """Return how many people at least fill all the seats: who fills two of them, as `assign` lets him, is one."""
+    seats = seats_of(policy)
+    parts = Counter(seat.part for seat in seats)
+    if not policy.distinct:
+        return max(parts.values(), default=0)
+    return len(seats) - (policy.requires_golden and parts[APPROVERS] > 0)
 
 
 def filled(seats: Sequence[Seat]) -> int:

@@ -231,7 +231,7 @@ def _expire(now: datetime) -> None:
 def why_not_startable(rollout: Rollout, *, now: datetime) -> str:
     """Return what is missing before this rollout can start, in a sentence."""
     if rollout.state == R.WAITING and rollout.sign_off is not None:
-        missing = ledger.standing(rollout.sign_off, now=now).missing
+        missing = ledger.standing(rollout.sign_off, now=now).missing or ("one again, given while a clock was wrong",)
         return f"Sign-offs are missing: {', '.join(missing)}."
     return f"It cannot start: the rollout is {states.label(rollout.state)}. {rollout.state_why}".strip()
 

@@ -73,8 +73,9 @@ def register(target: Target, facts: Mapping[str, Any], *, by: Actor, now: dateti
             created_at=now,
             verified_at=now,
         )
-        data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size}
-        audit.append(action="backup.taken", by=by, subject=transitions.subject_of(target), data=data, now=now)
+        data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size, "kind": backup.kind}
+        data |= {"run": run.pk if run else None, "release": backup.release_version}
+        audit.append(action=told.TAKEN, by=by, subject=transitions.subject_of(target), data=data, now=now)
     return backup
 
 

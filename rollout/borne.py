@@ -16,7 +16,7 @@ from approvals import proven
 from approvals.models import SignOff
 from monitoring import anchors, audit, audit_told
 from monitoring.models import AuditEntry, Watch
-from rollout import commands, freezing, glass_record, opening, states, told
+from rollout import commands, freezing, glass_record, opened, opening, states, told
 from rollout.models import Backup, BreakGlass, Configuration, Rollout, Run, Step
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError
@@ -26,14 +26,6 @@ Json = dict[str, Any]
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
 EDITED = "; the database was edited"
-# what the audit tells of a run as it is opened -> how a row that says something else is told of
-TOLD_OF = {
-    "steps_sha256": "its steps are not those with which it was opened",
-    "restores_sha256": "it restores another backup than the one that it was opened for",
-    "rollout": "it was opened for another rollout",
-    "host": "it was opened on another host",
-    "automatic": "its row says otherwise whether a person started it",
-}
 
 
 def take(run: Run, step: Step | None) -> None:
@@ -73,9 +65,9 @@ def why_not(run: Run) -> str:
 
 def elsewhere(run: Run) -> str:
     """Return why it is not known that a run acts on the target for which it was opened; empty when it does."""
-    opened = AuditEntry.objects.filter(_of("run", [run.pk]), action=f"run.{run.kind}.opened")
-    entries, wrong = audit_told.told(opened)
-    if wrong or [_place(one) for one in entries] != [(run.target.component.name, run.target.environment.name)]:
+    rows = AuditEntry.objects.filter(_of("run", [run.pk]), action=f"run.{run.kind}.opened")
+    entries, wrong = audit_told.told(rows)
+    if wrong or [opened.is_at_place(run, one) for one in entries] != [True]:
         return f"{next(iter(wrong), f'no entry of the audit tells that it was opened for {run.target}')}{EDITED}"
     return ""
 
@@ -116,27 +108,37 @@ def is_outcome(run: Run, watch: Watch) -> bool:
 
 def changed_nothing(run: Run) -> bool:
     """Say whether neither audit nor rows tell of an attempt at a step of this deploy that changes the target."""
-    steps = run.steps.filter(effect=True)
-    begun = any(one["new"] == S.RUNNING for one in _about("step", steps.values_list("pk", flat=True))[0])
-    return not begun and not opening.has_effects(run.rollout)
+    return not _begun(run).total() and not opening.has_effects(run.rollout)
 
 
 def hides_an_attempt(run: Run) -> bool:
     """Say whether a step that changes the target was begun more often than its row shows."""
-    steps = list(run.steps.filter(effect=True))
-    begun = Counter(
-        one["subject"]["id"] for one in _about("step", [one.pk for one in steps])[0] if one["new"] == S.RUNNING
-    )
-    return any(begun[str(step.pk)] > step.attempt for step in steps)
+    begun = _begun(run)
+    return any(begun[str(step.pk)] > step.attempt for step in run.steps.filter(effect=True))
+
+
+def makes_up_an_attempt(run: Run) -> str:
+    """Return why nothing is undone though rows tell of attempts at what changes the target; empty when it may be."""
+    tried = Step.objects.filter(run__rollout=run.rollout_id, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0)
+    begun = _begun(run)
+    made_up = next((step for step in tried if begun[str(step.pk)] < step.attempt), None)
+    return f"no entry of the audit tells of attempt {made_up.attempt} at {made_up.title}{EDITED}" if made_up else ""
+
+
+def _begun(run: Run) -> Counter[str]:
+    """Return how often each step of a rollout's deploys that changes the target was begun, as the audit tells."""
+    steps = Step.objects.filter(run__rollout=run.rollout_id, run__kind=Run.Kind.DEPLOY, effect=True)
+    entries = _about("step", steps.values_list("pk", flat=True))[0]
+    return Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
 
 
 def _problems(run: Run) -> Iterator[str]:
     steps = list(run.steps.order_by("number"))
-    opened = yield from _untold(run, steps)
+    beginning = yield from _untold(run, steps)
     if run.kind == Run.Kind.DEPLOY:
-        yield from _unsigned(run, steps, after=opened["seq"])
+        yield from _unsigned(run, steps, after=beginning["seq"])
         return
-    yield from _edited(run, opened)
+    yield from _edited(run, beginning)
     allowed = PROVES if run.kind == Run.Kind.VALIDATE else BRINGS_BACK
     for step in steps:
         if allowed.get(step.kind) is not step.effect:
@@ -144,26 +146,23 @@ def _problems(run: Run) -> Iterator[str]:
 
 
 def _untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
-    """Yield how a run, with its steps, does not stand as entries tell; return the one that opened it."""
-    mine = _of("run", [run.pk]) | _of("step", [step.pk for step in steps])
+    """Yield how a run, its rollout and its steps do not stand as entries tell; return the one that opened it."""
+    mine = _of("run", [run.pk]) | _of("rollout", [run.rollout_id]) | _of("step", [step.pk for step in steps])
     entries, wrong = audit_told.told(AuditEntry.objects.filter(mine))
     yield from wrong
     own = [one for one in entries if one["subject"]["kind"] == "run"]
-    opened = [one for one in own if one["action"] == f"run.{run.kind}.opened"]
-    if len(opened) != 1:
+    beginnings = [one for one in own if one["action"] == f"run.{run.kind}.opened"]
+    if len(beginnings) != 1:
         yield f"no entry of the audit tells that this {run.kind} run was opened"
         return {"seq": 0}
     aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
-    yield from audit_told.broken_since(*audit_told.root_of(opened[0]["seq"], by_anchor=not aloof))
+    yield from audit_told.broken_since(*audit_told.root_of(beginnings[0]["seq"], by_anchor=not aloof))
     yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, own))
-    if _place(opened[0]) != (run.target.component.name, run.target.environment.name):
-        yield f"it was not opened for {run.target}"
-    now, before = opening.facts(run, steps), opened[0]["data"]
-    for name, what in TOLD_OF.items():
-        if before.get(name, now.get(name)) != now.get(name):  # an older version told less
-            yield what
+    moves = [one for one in entries if one["action"].startswith("rollout.")]
+    yield from (f"the rollout: {problem}" for problem in proven.state_problems(run.rollout.state, moves))
+    yield from opened.differences(run, steps, beginnings[0])
     yield from _steps_untold(steps, [one for one in entries if one["subject"]["kind"] == "step"])
-    return opened[0]
+    return beginnings[0]
 
 
 def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
@@ -178,7 +177,7 @@ def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
             yield f"step {step.number} is {stands}, not {begins}"
 
 
-def _edited(run: Run, opened: Json) -> Iterator[str]:
+def _edited(run: Run, beginning: Json) -> Iterator[str]:
     """Yield how what the commands of a validate run or a rollback come from is not what the audit told.
 
     That is a configuration or the signed manifest, and a backup.
@@ -188,21 +187,23 @@ def _edited(run: Run, opened: Json) -> Iterator[str]:
         yield from told.configuration_problems(run.target.component)
     else:
         yield from proven.opening_problems(sign_off)
-    if run.restores is not None:
-        yield from told.backup_problems(run.restores, after=_taken_after(run, opened))
+    if run.restores is None:
+        return
+    by_person = beginning["actor"]["id"] is not None
+    if beginning["data"].get("chosen", by_person):  # an older version did not tell
+        yield from told.backup_problems(run.restores, target=run.target)
+    elif deploy := _deploy_before(run):
+        yield from told.backup_problems(run.restores, target=run.target, deploy=deploy)
+    else:
+        yield "no entry of the audit tells of the deploy that it undoes"
 
 
-def _taken_after(run: Run, opened: Json) -> int:
-    """Return the number of the entry after which the backup was taken that a run restores; 0 where a person chose it.
-
-    Where nobody did, the run goes back to the backup that its own deploy took.
-    """
-    if opened["data"].get("chosen", opened["actor"]["id"] is not None):  # an older version did not tell
-        return 0
-    own = run.rollout.runs.filter(kind=Run.Kind.DEPLOY, steps__kind="backup", steps__state=S.SUCCEEDED)
-    deploy = own.order_by("-pk").first()
-    entries = _about("run", [deploy.pk])[0] if deploy else []
-    return max((one["seq"] for one in entries if one["action"] == "run.deploy.opened"), default=0)
+def _deploy_before(run: Run) -> Json | None:
+    """Return the entry that opened the deploy which a rollback undoes; where nobody chose, that one's backup counts."""
+    entries, _ = _about("run", run.rollout.runs.values_list("pk", flat=True))
+    mine = run.rollout_id
+    deploys = (one for one in reversed(entries) if one["action"] == "run.deploy.opened")
+    return next((one for one in deploys if one["data"].get("rollout", mine) == mine), None)
 
 
 def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
@@ -221,13 +222,8 @@ def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
         yield from proven.used_problems(sign_off, after=after)
     else:
         yield f"its sign-off was not used to start anything: it is {sign_off.get_state_display()}"
-    if opening.plan_of(steps) != freezing.signed(rollout)["plan"]["deploy"]:
+    if opened.plan_of(steps) != freezing.signed(rollout)["plan"]["deploy"]:
         yield "its steps are not those of the plan that was signed"
-
-
-def _place(entry: Json) -> tuple[str, str]:
-    """Return the component and the environment that an entry is about."""
-    return entry["subject"]["component"], entry["subject"]["environment"]
 
 
 def _about(kind: str, ids: Any) -> tuple[list[Json], list[str]]:

@@ -19,6 +19,7 @@ from rollout import (
     freezing,
     nudge,
     opening,
+    states,
     transitions,
 )
 from rollout.intent import Outcome
@@ -85,6 +86,9 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     rollout = run.rollout
     with audit.turn():
         hold(run)  # so does whoever claims a step: from here on no first effect can come to be
+        if run.state == N.RUNNING and (made_up := borne.makes_up_an_attempt(run)):
+            unknown(run, None, why=f"{why}; {made_up}", now=now)
+            return
         changed = opening.has_effects(rollout) or borne.hides_an_attempt(run)
         severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
         incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
@@ -126,6 +130,10 @@ def aborted(run: Run, *, now: datetime) -> None:
         hold(run)
         if run.kind == Run.Kind.VALIDATE:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
+        elif run.state == N.QUEUED:
+            _cancelled(run, why=why, now=now)
+        elif made_up := borne.makes_up_an_attempt(run):
+            unknown(run, None, why=f"{why}; {made_up}", now=now)
         elif opening.has_effects(rollout):
             incident = opening.open_incident(
                 rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
@@ -153,7 +161,8 @@ def unknown(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
             move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
         # what the target said of an earlier step is no answer about this one
         move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why, probe={}, probed_at=None)
-        move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{title}: {why}")
+        if states.allowed("rollout", run.rollout.state, R.UNKNOWN):  # else somebody wrote its state: the run is parked
+            move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{title}: {why}")
         aftermath.alarm(run, title=f"Outcome unknown: {title}", why=why, runbook="incident", now=now)
         if step is not None:
             nudge.probe(run.pk)

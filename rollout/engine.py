@@ -95,7 +95,7 @@ def _may_go_on(run: Run, step: Step | None, now: datetime) -> bool:
 
 def _begin(run: Run, now: datetime) -> bool:
     """Let a queued run begin, if its target is free; return whether it did."""
-    if run.abort_requested:
+    if borne.is_to_abort(run):
         endings.aborted(run, now=now)
         return False
     try:

@@ -1,7 +1,5 @@
 """Opens runs: writes the plan's steps as rows, in the transaction of the move that calls for them."""
 
-import json
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +10,10 @@ from django.db.models import F
 
 from approvals.actors import signs_as
 from approvals.ledger import Refused
-from monitoring import audit, canonical, incidents, watcher
+from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import commands, plan, runner, transitions
+from rollout import commands, opened, plan, runner, transitions
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -209,31 +207,10 @@ def _open(
             subject=transitions.subject_of(run),
             new=run.state,
             why=run.reason,
-            data={**facts(run), "chosen": chosen},
+            data={**opened.facts(run), "chosen": chosen},
             now=now,
         )
     return run
-
-
-def facts(run: Run, steps: Iterable[Step] | None = None) -> dict[str, Any]:
-    """Return what the audit tells of a run as it is opened, so that it can be compared later."""
-    planned = plan_of(run.steps.order_by("number") if steps is None else steps)
-    return {
-        "steps_sha256": canonical.digest(planned),
-        "restores_sha256": run.restores.sha256 if run.restores else "",  # told, too, that there is none
-        "rollout": run.rollout_id,
-        "host": run.host_id,
-        "automatic": run.automatic,
-    }
-
-
-def plan_of(steps: Iterable[Step]) -> list[dict[str, Any]]:
-    """Return steps as their plan has them; none when their numbers are not 1, 2, 3…"""
-    names = ("kind", "title", "effect", "params", "timeout_s")
-    rows = list(steps)
-    planned = [{name: getattr(one, name) for name in names} for one in rows]
-    plain: list[dict[str, Any]] = json.loads(json.dumps(planned))
-    return plain if [one.number for one in rows] == list(range(1, len(rows) + 1)) else []
 
 
 def opener(run: Run) -> Actor:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from monitoring import audit_told
 from monitoring.models import AuditEntry
 from rollout import component, transitions
-from rollout.models import Backup, Component, Configuration
+from rollout.models import Backup, Component, Configuration, Target
 
+Json = dict[str, Any]
 LOADED, CONFIRMED = "configuration.loaded", "configuration.confirmed"
-KEPT = ("backup.taken", "backup.registered")
+TAKEN = "backup.taken"
+KEPT = (TAKEN, "backup.registered")
 STANDS = "it stands in"  # where a configuration was loaded from: paths in it go on from there
 
 
@@ -51,15 +54,33 @@ def waiting_problems(row: Configuration) -> Iterator[str]:
         yield from audit_told.broken_since(*audit_told.root_of(fitting[-1]))
 
 
-def backup_problems(backup: Backup, *, after: int = 0) -> Iterator[str]:
-    """Yield how a backup is not one of which the audit told, after an entry, that it was taken of its target."""
-    subject = transitions.subject_of(backup.target)
-    about = {"action__in": KEPT, "subject_kind": subject.kind, "subject_id": subject.id}
-    mine = AuditEntry.objects.filter(seq__gt=after, **about)
-    entries, wrong = audit_told.told(mine.filter(body__contains=backup.sha256))
+def backup_problems(backup: Backup, *, target: Target, deploy: Json | None = None) -> Iterator[str]:
+    """Yield how a backup is not one of which the audit told that it was taken of a target, by anybody or by a deploy.
+
+    `deploy`: the entry that opened it. An older version did not tell which run took a backup.
+    """
+    subject = transitions.subject_of(target)
+    mine = AuditEntry.objects.filter(
+        subject_kind=subject.kind, subject_id=subject.id, action__in=KEPT, body__contains=backup.sha256
+    )
+    entries, wrong = audit_told.told(mine)
     yield from wrong
-    if not any(one["data"]["sha256"] == backup.sha256 for one in entries):
-        yield f"no entry of the audit tells of the backup {backup}"
+    version = backup.release_version
+    fitting = [
+        one
+        for one in entries
+        if one["data"]["sha256"] == backup.sha256 and one["data"].get("release", version) == version
+    ]
+    if deploy is not None:
+        fitting = [one for one in fitting if one["seq"] > deploy["seq"] and _took(one, int(deploy["subject"]["id"]))]
+    if not fitting:
+        yield f"no entry of the audit tells of the backup {backup}{' by the deploy that it undoes' if deploy else ''}"
+
+
+def _took(entry: Json, run_id: int) -> bool:
+    """Say whether an entry tells of the backup that a deploy took, and not of an undo copy or one on request."""
+    wanted = {"run": run_id, "kind": Backup.Kind.BACKUP}
+    return entry["action"] == TAKEN and all(entry["data"].get(name, value) == value for name, value in wanted.items())
 
 
 def _newest(row: Component) -> list[int]:

@@ -13,7 +13,7 @@ from approvals.change_rules import Asker
 from monitoring import audit, watch_store
 from monitoring.audit import SYSTEM, Actor, Via
 from monitoring.models import Watch
-from rollout import actions, backups, drafting, evidence, freezing, glass, glass_review, loading, opening, transitions
+from rollout import actions, backups, drafting, evidence, freezing, glass, glass_review, loading, opened, transitions
 from rollout.models import Backup, BreakGlass, Component, GlassReview, Release, Rollout, Run, Target
 from rollout.states import RolloutState as R
 
@@ -171,7 +171,7 @@ def put_in(rollout: Rollout, state: str, **columns: Any) -> Rollout:
 def told(run: Run) -> Run:
     """Let the audit tell that a run was opened which a test wrote past all rules."""
     action, subject = f"run.{run.kind}.opened", transitions.subject_of(run)
-    audit.append(action=action, by=SYSTEM, subject=subject, new=run.state, data=opening.facts(run), now=NOW)
+    audit.append(action=action, by=SYSTEM, subject=subject, new=run.state, data=opened.facts(run), now=NOW)
     return run
 
 

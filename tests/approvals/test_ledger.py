@@ -35,6 +35,18 @@ def test_two_approvers_with_ops_and_an_operator_complete_it(sign_off: SignOff, c
     assert complete(sign_off, cast).state == "COMPLETE"
 
 
+def test_nobody_approves_before_it_was_opened_by_the_clock(sign_off: SignOff, cast: Cast) -> None:
+    with pytest.raises(Refused, match="one of the hosts has the wrong time"):
+        decide(sign_off, cast["ann"], "approver", now=NOW - timedelta(minutes=2))
+    assert decide(sign_off, cast["ann"], "approver", now=NOW - timedelta(seconds=30))
+
+
+def test_nobody_approves_before_another_did_by_the_clock(sign_off: SignOff, cast: Cast) -> None:
+    decide(sign_off, cast["ann"], "approver", now=NOW + timedelta(minutes=2))
+    with pytest.raises(Refused, match="one of the hosts has the wrong time"):
+        decide(sign_off, cast["abe"], "ops", now=NOW)
+
+
 def test_a_closing_time_stands_only_on_a_closed_one(sign_off: SignOff, cast: Cast) -> None:
     assert complete(sign_off, cast).closed_at is None
     ledger.supersede(sign_off, why="changed", by=actor(cast["rita"]), now=NOW)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from approvals.policy import Policy
 from approvals.rules import Member, may_open
-from approvals.seats import Sitter, assign, filled, seats_of
+from approvals.seats import Sitter, assign, fewest, filled, seats_of
 from approvals.solver import unfillable
 
 from .world import judge, member, voice
@@ -91,6 +91,15 @@ def test_a_quorum_is_possible_exactly_when_everybody_together_could_form_it(
     policy = replace(policy, starter_groups=ROLES)  # who could start it is another question (test_rules_start.py)
     assert may_open(policy, members, barred={}, unmatched=[])[0] is reachable
     assert (unfillable(policy, (), members, barred={}) == ()) is reachable
+
+
+@settings(max_examples=60, deadline=None)
+@given(policy=policies, distinct=st.booleans())
+def test_a_quorum_takes_as_many_people_as_are_needed_when_each_may_sit_anywhere(policy: Policy, distinct: bool) -> None:
+    policy = replace(policy, distinct=distinct)
+    enough = [frozenset(ROLES)] * fewest(policy)
+    full = [filled(assign(policy, sitters_of(some))) == len(seats_of(policy)) for some in (enough, enough[1:])]
+    assert full == [True, False]
 
 
 @settings(max_examples=100, deadline=None)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from approvals.models import SignOff
 from monitoring import canonical
-from rollout import actions, borne, engine, freezing, opening, plan
+from rollout import actions, borne, engine, freezing, opened, plan
 from rollout.models import Artifact, BreakGlass, Rollout, Run, Step, Target
 from tests import factories
 from tests.approvals import forger
@@ -152,5 +152,5 @@ def test_a_sign_off_over_something_else_is_no_consent(target: Target, cast: Cast
 
 def test_the_steps_are_compared_as_json_holds_them(deploy: Run) -> None:
     assert (
-        opening.plan_of(deploy.steps.order_by("number")) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]
+        opened.plan_of(deploy.steps.order_by("number")) == json.loads(fresh(deploy.rollout).manifest)["plan"]["deploy"]
     )

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.models import User
 
-from rollout import actions, commands, endings, engine
+from monitoring.audit import SYSTEM
+from rollout import actions, commands, endings, engine, transitions
 from rollout.intent import Intent, Outcome
 from rollout.models import Effect, Run, Target
 from rollout.transitions import hold
@@ -99,7 +100,7 @@ def test_an_effect_that_is_claimed_while_the_deploy_is_ended_is_rolled_back(
     step = run.steps.get(kind="migrate")
 
     def claimed_just_before(held: Run) -> None:
-        run.steps.filter(pk=step.pk).update(state="RUNNING", attempt=1)  # by another worker
+        transitions.move(step, "RUNNING", by=SYSTEM, now=NOW, attempt=1)  # by another worker
         Effect.objects.create(step=step, attempt=1, what=step.title, intended_at=NOW)
         hold(held)
 

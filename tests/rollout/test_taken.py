@@ -11,7 +11,7 @@ from django.db import connection, models
 
 from monitoring import anchors, audit, canonical
 from monitoring.models import AuditEntry, AuditHead
-from rollout import actions, after_restore, borne, engine, opening
+from rollout import actions, after_restore, borne, engine, opened, opening
 from rollout.models import Backup, Run, Target
 from rollout.transitions import ConflictError
 from tests import factories
@@ -147,7 +147,7 @@ OPENED: dict[str, Callable[[Target, dict], Run]] = {"validate": submitted, "depl
 
 def rewrite(first: int, run: Run) -> None:
     """Write every entry from the one that opened a run anew, by the rules, with its steps as they stand now."""
-    digest = opening.facts(Run.objects.get(pk=run.pk))["steps_sha256"]
+    digest = opened.facts(Run.objects.get(pk=run.pk))["steps_sha256"]
     prev = AuditEntry.objects.get(seq=first - 1).hash
     for entry in AuditEntry.objects.filter(seq__gte=first).order_by("seq"):
         told = {**json.loads(entry.body), "prev": prev}

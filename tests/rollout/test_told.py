@@ -178,9 +178,9 @@ def test_a_rollback_by_a_configuration_that_nobody_loaded_runs_nothing(
 
 
 def test_a_backup_of_another_target_is_not_restored(backup: Backup, target: Target) -> None:
-    assert list(told.backup_problems(backup)) == []
-    forger.edit(backup, target_id=Target.objects.exclude(pk=target.pk).values_list("pk", flat=True)[0])
-    assert "no entry of the audit tells of the backup" in "".join(told.backup_problems(Backup.objects.get()))
+    assert list(told.backup_problems(backup, target=target)) == []
+    other = Target.objects.exclude(pk=target.pk).get()
+    assert "no entry of the audit tells of the backup" in "".join(told.backup_problems(backup, target=other))
 
 
 def test_a_rollback_to_a_backup_that_nobody_took_runs_nothing(
