@@ -44,8 +44,10 @@ class EndingSessions:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer; whoever's session is over is led to the sign-in, and told why."""
-        now, key = timezone.now(), request.session.session_key
-        if request.user.is_authenticated:
+        now, known = timezone.now(), request.user.is_authenticated
+        # read after the session was looked for: of one that is not there, nothing ends or goes on by this request
+        key = request.session.session_key
+        if known:
             if why := sessions.why_over(request, now=now):
                 request.user = AnonymousUser()
                 if not sessions.is_gone(request):

@@ -187,6 +187,23 @@ def test_a_session_that_gets_another_key_while_it_is_read_takes_no_cookie_back(
     assert (answer.status_code, "sessionid" in answer.cookies, is_in(client)) == (302, False, True)
 
 
+def test_a_session_that_is_about_to_get_another_key_is_not_forgotten_by_what_was_asked_before(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, follow = sign_in(cast["ann"]), sessions.follow
+    before = Client()
+    before.cookies["sessionid"] = client.cookies["sessionid"].value
+
+    def ask_meanwhile(old: str, new: str | None) -> None:
+        monkeypatch.setattr(sessions, "follow", follow)
+        before.get("/account/", headers={"HX-Request": "true"})
+        follow(old, new)
+
+    monkeypatch.setattr(sessions, "follow", ask_meanwhile)
+    client.post("/confirm/", {"password": PASSWORD})
+    assert is_in(client)
+
+
 def test_whoever_signs_out_gives_the_cookie_back(cast: Cast) -> None:
     assert sign_in(cast["ann"]).post("/logout/").cookies["sessionid"]["max-age"] == 0
 
