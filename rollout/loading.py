@@ -16,8 +16,10 @@ from rollout.models import Component, Configuration, Rollout, Run
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 
+PARTS = ("component.toml", "gates file", "places")
 WEIGHTY = "policy, evidence, gates or routes change"
 MOVED = "it stands, or changes its targets, in other places"
+UNTOLD = "the configuration in force is not the one of which the audit tells"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Loaded:
 def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
     """Load a file; the first one of a component and harmless changes are live at once, others wait for a second admin.
 
+    What is harmless is a matter of what the audit tells to be in force; while that is not to be found, all else waits.
     Raises ComponentError, which names the key; then nothing was loaded.
     """
     text, gates_text = _read(path)
@@ -40,40 +43,48 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
     with audit.turn():
         require_sound(spec, path)
         row, created = Component.objects.get_or_create(name=spec.name, defaults={"title": spec.title})
-        live = None if created else row.live
+        if created and told.is_known(spec.name):
+            raise ComponentError("component.name", "another one: the audit tells of it, but the database lost its row")
+        live = row.configurations.filter(state=Configuration.State.LIVE).first()
         digest, base_dir = component.sha256_of(text, gates_text), str(path.parent.resolve())
         if live is not None and (live.sha256, live.base_dir) == (digest, base_dir) and _is_told(row):
             in_force.refresh(row, spec, runbooks, now)
             return Loaded(configuration=live, state="same", difference="")
-        places = _places(spec, path.parent)
-        difference = _difference(live, text, gates_text, places)
-        moved = live is not None and _places(live.parsed(), Path(live.base_dir)) != places
-        pending = live is not None and (moved or _is_weighty(live.parsed(), spec))
-        made = Configuration.objects.create(
-            component=row,
-            text=text,
-            gates_text=gates_text,
-            sha256=digest,
-            base_dir=base_dir,
-            difference=difference,
-            state=Configuration.State.PENDING,
-            against=live.sha256 if live else "",
-            loaded_by=by.name,
-            loaded_at=now,
-        )
-        audit.append(
-            action="configuration.loaded",
-            by=by,
-            subject=subject_of(row),
-            data={"sha256": digest, "pending": pending, "places": places},
-            now=now,
-        )
-        if pending:
-            _tell(made, moved, by, now)
-            return Loaded(configuration=made, state="pending", difference=difference)
+        made = Configuration(component=row, text=text, gates_text=gates_text, sha256=digest, base_dir=base_dir)
+        before = None if created else told.borne_out(row, made)
+        why = "" if created else _why_it_waits(before, spec, path.parent)
+        _keep(made, before, why, by, now)
+        if why:
+            _tell(made, before or made, why, by, now)
+            return Loaded(configuration=made, state="pending", difference=made.difference)
         put_in_force(made, runbooks, now)
     recheck(row, now)
-    return Loaded(configuration=made, state="first" if live is None else "live", difference=difference)
+    return Loaded(configuration=made, state="first" if created else "live", difference=made.difference)
+
+
+def _why_it_waits(before: Configuration | None, spec: component.Component, folder: Path) -> str:
+    """Return why a second admin is asked, given what the audit tells to be in force; empty where nobody is."""
+    if before is None:
+        return UNTOLD
+    if _places(before.parsed(), Path(before.base_dir)) != _places(spec, folder):
+        return MOVED
+    return WEIGHTY if _is_weighty(before.parsed(), spec) else ""
+
+
+def _keep(made: Configuration, before: Configuration | None, why: str, by: Actor, now: datetime) -> None:
+    """Write a configuration as one that waits, and tell the audit that it was loaded, by its number."""
+    places = _places(made.parsed(), Path(made.base_dir))
+    made.difference = difference_to(before, made)
+    made.state, made.against = Configuration.State.PENDING, before.sha256 if before else ""
+    made.loaded_by, made.loaded_at = by.name, now
+    made.save()
+    audit.append(
+        action=told.LOADED,
+        by=by,
+        subject=subject_of(made.component),
+        data={"configuration": made.pk, "sha256": made.sha256, "pending": bool(why), "places": places},
+        now=now,
+    )
 
 
 def _is_told(row: Component) -> bool:
@@ -135,22 +146,19 @@ def _places(spec: component.Component, folder: Path) -> list[str]:
     return [f"{told.STANDS} {folder.resolve()}", *roots]
 
 
-def difference_now(configuration: Configuration) -> str:
-    """Return how a configuration that waits differs from the one in force, whatever its row says."""
-    places = _places(configuration.parsed(), Path(configuration.base_dir))
-    return _difference(configuration.component.live, configuration.text, configuration.gates_text, places)
-
-
-def _difference(live: Configuration | None, text: str, gates_text: str, places: list[str]) -> str:
-    stood = "\n".join(_places(live.parsed(), Path(live.base_dir))) if live else ""
-    before = (live.text, live.gates_text, stood) if live else ("", "", "")
-    after = (text, gates_text, "\n".join(places))
+def difference_to(before: Configuration | None, configuration: Configuration) -> str:
+    """Return how a configuration differs from one before, whatever its row says; from none, it is all of it."""
+    old_parts = _parts(before) if before else ("", "", "")
     lines: list[str] = []
-    for name, old, new in zip(("component.toml", "gates file", "places"), before, after, strict=True):
+    for name, old, new in zip(PARTS, old_parts, _parts(configuration), strict=True):
         lines += difflib.unified_diff(
             old.splitlines(), new.splitlines(), f"{name} (in force)", f"{name} (loaded)", lineterm=""
         )
     return "\n".join(lines)
+
+
+def _parts(one: Configuration) -> tuple[str, str, str]:
+    return one.text, one.gates_text, "\n".join(_places(one.parsed(), Path(one.base_dir)))
 
 
 def _is_weighty(old: component.Component, new: component.Component) -> bool:
@@ -179,13 +187,13 @@ def recheck(row: Component, now: datetime) -> None:
         freezing.recheck(rollout, now=now)
 
 
-def _tell(made: Configuration, moved: bool, by: Actor, now: datetime) -> None:
+def _tell(made: Configuration, routes_of: Configuration, why: str, by: Actor, now: datetime) -> None:
     notices.queue(
         "config_pending",
         subject=subject_of(made.component),
         severity="warning",
-        context={"component": made.component.name, "by": by.name, "why": MOVED if moved else WEIGHTY},
-        routes=made.component.spec.routes,
+        context={"component": made.component.name, "by": by.name, "why": why},
+        routes=routes_of.parsed().routes,
         key=f"configuration-{made.pk}",
         url="",
         now=now,

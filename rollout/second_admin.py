@@ -71,7 +71,8 @@ def why_not(configuration: Configuration, user: Any, *, now: datetime) -> str:
 
 def is_stale(configuration: Configuration) -> bool:
     """Say whether another configuration is in force now than the one that the difference was made to."""
-    return configuration.component.live.sha256 != configuration.against
+    in_force = told.in_force(configuration.component)
+    return bool(configuration.against) and (in_force is None or in_force.sha256 != configuration.against)
 
 
 def _expire(row: Configuration, now: datetime) -> bool:
@@ -102,10 +103,13 @@ def _check_still_right(configuration: Configuration) -> None:
         raise Refused("Whoever loaded this is not an admin any more: refuse it, and load the file again.")
     if configuration.state != State.PENDING:
         return  # it was answered: that is said where the answer is claimed
-    if is_stale(configuration):
-        raise Refused("Another configuration came into force meanwhile, so this is another difference: load it again.")
     wrong = next(told.waiting_problems(configuration), "")
-    if not wrong and configuration.difference != loading.difference_now(configuration):
+    before = told.borne_out(configuration.component, configuration)
+    if not wrong and configuration.against and before is None:
+        wrong = loading.UNTOLD
+    if not wrong and (before.sha256 if before else "") != configuration.against:
+        raise Refused("Another configuration came into force meanwhile, so this is another difference: load it again.")
+    if not wrong and configuration.difference != loading.difference_to(before, configuration):
         wrong = "the difference that you were shown is not its difference"
     if wrong:
         raise Refused(f"This is not what was loaded: {wrong}; the database was edited. Load the file again.")
@@ -119,7 +123,8 @@ def _answer(configuration: Configuration, state: str, *, why: str = "", by: Acto
         raise Refused("This configuration does not wait for a confirmation any more.")
     action = {State.PAST: "confirmed"}.get(State(state), str(State(state).value).lower())
     places = [f"{told.STANDS} {configuration.base_dir}"]
-    data = {"sha256": configuration.sha256, "loaded_by": configuration.loaded_by, "places": places}
+    about = {"configuration": configuration.pk, "sha256": configuration.sha256}
+    data = {**about, "loaded_by": configuration.loaded_by, "places": places}
     subject = loading.subject_of(configuration.component)
     audit.append(action=f"configuration.{action}", by=by, subject=subject, why=why.strip(), data=data, now=now)
 

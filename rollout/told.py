@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from monitoring import audit_told
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+
+from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from rollout import component, transitions
 from rollout.models import Backup, Component, Configuration, Target
 
 Json = dict[str, Any]
 LOADED, CONFIRMED = "configuration.loaded", "configuration.confirmed"
+ANSWERS = (CONFIRMED, "configuration.refused", "configuration.withdrawn", "configuration.expired")
 TAKEN = "backup.taken"
 KEPT = (TAKEN, "backup.registered")
 STANDS = "it stands in"  # where a configuration was loaded from: paths in it go on from there
@@ -19,39 +23,63 @@ STANDS = "it stands in"  # where a configuration was loaded from: paths in it go
 def configuration_problems(row: Component) -> Iterator[str]:
     """Yield how the configuration in force is not the one of which the audit last told that it came into force."""
     live = row.configurations.filter(state=Configuration.State.LIVE).first()
-    entries, wrong = audit_told.told(AuditEntry.objects.filter(seq__in=_newest(row)))
+    entries, wrong = _came_into_force(row)
     yield from wrong
     if live is None or not entries:
         yield f"no entry of the audit tells that a configuration of {row} came into force"
         return
     if entries[0]["action"] != LOADED:
         yield f"no entry of the audit tells that the configuration of {row} was loaded"
-    told = {name: value for one in entries for name, value in one["data"].items()}
-    if not told["sha256"] == live.sha256 == component.sha256_of(live.text, live.gates_text):
+    if not _has_told_text(live, entries):
         yield f"the configuration of {row} is not the one that came into force by #{entries[-1]['seq']}"
-    elif f"{STANDS} {live.base_dir}" not in told.get("places", [f"{STANDS} {live.base_dir}"]):  # of old: not told
+    elif not _has_told_place(live, entries):
         yield f"the configuration of {row} stands elsewhere than #{entries[0]['seq']} says"
 
 
+def in_force(row: Component, *others: Configuration) -> Configuration | None:
+    """Return the configuration that came into force by what the audit tells, whichever row says that it is the one.
+
+    It is looked for among the rows of the component, then among others, by its text and its place; None where it is
+    not to be found, or its entries do not hold.
+    """
+    entries, wrong = _came_into_force(row)
+    if wrong or not entries or entries[0]["action"] != LOADED:
+        return None
+    rows = sorted(row.configurations.all(), key=lambda one: (one.state != Configuration.State.LIVE, -one.pk))
+    fitting = (one for one in (*rows, *others) if _has_told_text(one, entries) and _has_told_place(one, entries))
+    return next(fitting, None)
+
+
+def borne_out(row: Component, *others: Configuration) -> Configuration | None:
+    """Return the configuration that is `in_force`, where the whole chain holds since: no entry hides a newer one.
+
+    That reads every entry since, so it is for who is about to put another one in force, and not for each step.
+    """
+    first = min(_newest(row), default=0)
+    if not first or audit_told.broken_since(*audit_told.root_of(first, by_anchor=False)):
+        return None
+    return in_force(row, *others)
+
+
+def is_known(name: str) -> bool:
+    """Say whether the audit tells anything of a component of a name."""
+    return AuditEntry.objects.filter(component=name).exists()
+
+
 def waiting_problems(row: Configuration) -> Iterator[str]:
-    """Yield how a configuration that waits is not the one that the audit tells this person loaded."""
-    mine = AuditEntry.objects.filter(
-        subject_kind="component", subject_id=str(row.component_id), action=LOADED, body__contains=row.sha256
-    )
-    entries, wrong = audit_told.told(mine)
+    """Yield how a configuration that waits is not the one that the audit tells this person loaded, and nobody answered.
+
+    What the newest entry about this very row tells is what counts.
+    """
+    seq, action = _newest_about(row)
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(seq=seq))
     yield from wrong
-    digest, stands = component.sha256_of(row.text, row.gates_text), f"{STANDS} {row.base_dir}"
-    fitting = [
-        one["seq"]
-        for one in entries
-        if one["data"]["sha256"] == digest == row.sha256
-        and stands in one["data"].get("places", ())
-        and one["person"].get("name", row.loaded_by) == row.loaded_by  # of an erased person nothing is known
-    ]
-    if not fitting:
-        yield f"no entry of the audit tells that {row.loaded_by} loaded it from {row.base_dir}"
+    if action in ANSWERS:
+        yield f"#{seq} tells that it was {action.rpartition('.')[2]} already"
+    elif not entries or not _is_loading(entries[0], row):
+        yield f"no entry of the audit tells that {row.loaded_by} loaded it from {row.base_dir} when its row says"
     else:
-        yield from audit_told.broken_since(*audit_told.root_of(fitting[-1]))
+        yield from audit_told.broken_since(*audit_told.root_of(seq))
 
 
 def backup_problems(backup: Backup, *, target: Target, deploy: Json | None = None) -> Iterator[str]:
@@ -83,11 +111,61 @@ def _took(entry: Json, run_id: int) -> bool:
     return entry["action"] == TAKEN and all(entry["data"].get(name, value) == value for name, value in wanted.items())
 
 
+def _came_into_force(row: Component) -> tuple[list[Json], list[str]]:
+    """Return the entries by which the configuration in force came to be, the loading first; and what is wrong with it.
+
+    What is wrong with newer ones about configurations counts: by an edited column one hides from whoever filters.
+    """
+    numbers = _newest(row)
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(seq__in=numbers))
+    told_so = Q(action__in=(LOADED, *ANSWERS), body__contains=f'"id":"{row.pk}","kind":"component"')
+    about = told_so | Q(subject_kind="component", subject_id=str(row.pk))
+    newer = AuditEntry.objects.filter(about, seq__gt=min(numbers, default=0)).exclude(seq__in=numbers)
+    return entries, wrong + audit_told.told(newer)[1]
+
+
+def _has_told_text(one: Configuration, entries: list[Json]) -> bool:
+    return bool(entries[-1]["data"]["sha256"] == one.sha256 == component.sha256_of(one.text, one.gates_text))
+
+
+def _has_told_place(one: Configuration, entries: list[Json]) -> bool:
+    told = next((entry["data"]["places"] for entry in entries[::-1] if "places" in entry["data"]), None)
+    return told is None or f"{STANDS} {one.base_dir}" in told  # of old: not told
+
+
+def _is_loading(entry: Json, row: Configuration) -> bool:
+    """Say whether an entry tells that a configuration was loaded as its row says: what, from where, by whom, when."""
+    loader = User.objects.filter(username=row.loaded_by).values_list("pk", flat=True).first()
+    return bool(
+        entry["data"]["sha256"] == component.sha256_of(row.text, row.gates_text) == row.sha256
+        and f"{STANDS} {row.base_dir}" in entry["data"].get("places", ())
+        and entry["person"].get("name", row.loaded_by) == row.loaded_by  # of an erased person the number is left
+        and entry["actor"]["id"] == loader
+        and entry["at"] == audit.stamp(row.loaded_at)
+    )
+
+
+def _newest_about(row: Configuration) -> tuple[int, str]:
+    """Return number and action of the newest entry about a configuration; (0, "") where there is none.
+
+    Older versions did not tell which row: there, every entry of its digest is taken to be about it.
+    """
+    mine = _of(row.component).order_by("-seq").values_list("seq", "action", "body")
+    for seq, action, body in mine.iterator(chunk_size=20):
+        try:
+            told = json.loads(body)["data"]
+            if told.get("configuration") == row.pk or ("configuration" not in told and told["sha256"] == row.sha256):
+                return seq, action
+        except audit_told.BROKEN:
+            return seq, action  # somebody wrote into it, which is told of it
+    return 0, ""
+
+
 def _newest(row: Component) -> list[int]:
     """Return the number of the entry by which the configuration in force came to be, and that of its loading."""
-    mine = AuditEntry.objects.filter(subject_kind="component", subject_id=str(row.pk), action__in=(LOADED, CONFIRMED))
     confirmed: dict[str, int] = {}
-    for seq, action, body in mine.order_by("-seq").values_list("seq", "action", "body").iterator(chunk_size=20):
+    mine = _of(row, LOADED, CONFIRMED).order_by("-seq")
+    for seq, action, body in mine.values_list("seq", "action", "body").iterator(chunk_size=20):
         try:
             digest, pending = (told := json.loads(body)["data"])["sha256"], told.get("pending", False)
         except audit_told.BROKEN:
@@ -97,3 +175,8 @@ def _newest(row: Component) -> list[int]:
         elif digest in confirmed or not (confirmed or pending):
             return [seq, *confirmed.values()]
     return list(confirmed.values())
+
+
+def _of(row: Component, *actions: str) -> QuerySet[AuditEntry]:
+    wanted = actions or (LOADED, *ANSWERS)
+    return AuditEntry.objects.filter(subject_kind="component", subject_id=str(row.pk), action__in=wanted)

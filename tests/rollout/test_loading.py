@@ -11,12 +11,13 @@ from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry, Notice
-from rollout import loading, second_admin
+from rollout import component, loading, second_admin, told
 from rollout.config_reader import ComponentError
 from rollout.loading import Loaded
 from rollout.models import Component, Configuration, Runbook, Target
 from rollout.states import RolloutState as R
 from tests import factories
+from tests.approvals import forger
 from tests.factories import GATES, NOW, TOML, actor
 
 pytestmark = pytest.mark.django_db
@@ -218,3 +219,75 @@ def test_what_waits_is_told_and_audited(folder: Path, cast: dict) -> None:
     load(folder, cast["ada"], *WEIGHTY["the policy"])
     assert Notice.objects.filter(event="config_pending").exists()
     assert AuditEntry.objects.filter(action="configuration.loaded").count() == 2
+
+
+POLICY = WEIGHTY["the policy"][0]
+
+
+def edit_in_force(folder: Path, cast: dict, text: str = POLICY, **changed: Any) -> Configuration:
+    """Load a component, then write another text in force into the database, with a digest that fits."""
+    load(folder, cast["ada"])
+    live = Component.objects.get().live
+    forger.edit(live, **{"text": text, "sha256": component.sha256_of(text, live.gates_text), **changed})
+    return live
+
+
+@pytest.mark.parametrize("text", [POLICY, POLICY.replace("title =", "# no more\ntitle =", 1), "no TOML ="])
+def test_beside_an_edited_configuration_everything_waits(folder: Path, cast: dict, text: str) -> None:
+    edit_in_force(folder, cast, text)
+    made = load(folder, cast["ada"], POLICY)
+    assert made.state == "pending" and Component.objects.get().live != made.configuration
+    assert "-unmatched_author" not in made.difference and '+unmatched_author = "refuse"' in made.difference
+
+
+def test_the_difference_is_to_what_the_audit_tells_where_that_is_found(folder: Path, cast: dict) -> None:
+    load(folder, cast["ada"])
+    past = Component.objects.get().live
+    forger.edit(load(folder, cast["ada"], "# a line\n" + TOML).configuration, state="REFUSED")
+    forger.edit(past, text=POLICY, sha256=component.sha256_of(POLICY, past.gates_text), state="LIVE")
+    made = load(folder, cast["ada"], POLICY)
+    assert made.state == "pending" and '-unmatched_author = "show"\n+unmatched_author = "refuse"' in made.difference
+
+
+def test_what_waited_beside_an_edited_configuration_is_as_told_once_confirmed(folder: Path, cast: dict) -> None:
+    edit_in_force(folder, cast)
+    confirm(made := load(folder, cast["ada"], POLICY), cast["ari"])
+    assert Component.objects.get().live == made.configuration
+    assert list(told.configuration_problems(Component.objects.get())) == []
+
+
+def test_what_the_audit_tells_is_in_force_again_without_a_second_admin(folder: Path, cast: dict) -> None:
+    edit_in_force(folder, cast, state="PAST")
+    made = load(folder, cast["ada"])
+    assert made.state == "live" and Component.objects.get().live == made.configuration
+
+
+def test_a_row_that_was_taken_out_of_force_makes_no_first_load(folder: Path, cast: dict) -> None:
+    edit_in_force(folder, cast, state="PAST")
+    assert load(folder, cast["ada"], POLICY).state == "pending"
+
+
+def test_a_component_whose_row_is_gone_is_not_loaded_for_the_first_time(folder: Path, cast: dict) -> None:
+    edit_in_force(folder, cast, state="PAST")
+    forger.edit(Component.objects.get(), name="another")
+    with pytest.raises(ComponentError, match="the database lost its row"):
+        load(folder, cast["ada"], POLICY)
+
+
+def test_beside_a_hidden_entry_everything_waits(folder: Path, cast: dict) -> None:
+    first = load(folder, cast["ada"]).configuration
+    second = load(folder, cast["ada"], POLICY).configuration
+    confirm(Loaded(configuration=second, state="pending", difference=""), cast["ari"])
+    forger.edit(AuditEntry.objects.get(action="configuration.confirmed"), action="x", subject_id="0")
+    forger.edit(second, state="PAST")
+    forger.edit(first, state="LIVE")
+    assert load(folder, cast["ada"], "# a line\n" + TOML).state == "pending"
+
+
+def test_a_difference_to_an_edited_configuration_is_not_confirmed(folder: Path, cast: dict) -> None:
+    made = pending(folder, cast).configuration
+    live = Component.objects.get().live
+    forger.edit(live, text=made.text, sha256=made.sha256)
+    forger.edit(made, against=made.sha256, difference="")
+    with pytest.raises(Refused, match="not the one of which the audit tells"):
+        second_admin.confirm(made, asker=factories.asker(cast["ari"]))

@@ -1,6 +1,6 @@
 """A configuration that waits: asked by the standard of a change of a person."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,10 +9,13 @@ from django.urls import reverse
 
 from approvals import stepup
 from approvals.ledger import Refused
+from monitoring import audit
+from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry
-from rollout import loading, second_admin
+from rollout import loading, second_admin, told
 from rollout.models import Component, Configuration
 from tests import factories
+from tests.approvals import forger
 from tests.base import Client
 from tests.factories import NOW, TOML, actor, asker
 
@@ -28,9 +31,9 @@ def waiting(tmp_path: Path, cast: dict[str, User]) -> Configuration:
     return load(tmp_path, cast["ada"], WEIGHTY)
 
 
-def load(folder: Path, user: User, text: str) -> Configuration:
+def load(folder: Path, user: User, text: str, now: datetime = NOW) -> Configuration:
     path = factories.write_component(folder / "dhash", text=text)
-    return loading.load(path, by=actor(user, "shell"), now=NOW).configuration
+    return loading.load(path, by=actor(user, "shell"), now=now).configuration
 
 
 def state(row: Configuration) -> str:
@@ -122,3 +125,111 @@ def test_what_is_no_answer_does_nothing(
     client.force_login(cast["ari"])
     assert client.post(reverse("configuration_confirm", args=[waiting.pk]), {"answer": answer}).status_code == 409
     assert state(waiting) == "PENDING"
+
+
+LATER = NOW + 200 * DAY
+ANSWERS = {
+    "withdrawn": lambda row, cast: second_admin.withdraw(row, asker=asker(cast["ada"])),
+    "refused": lambda row, cast: second_admin.refuse(row, why="never", asker=asker(cast["ari"])),
+    "expired": lambda row, cast: second_admin.expire_due(NOW + DAY),
+    "confirmed": lambda row, cast: second_admin.confirm(row, asker=asker(cast["ari"])),
+}
+
+
+def forged(row: Configuration, cast: dict[str, User], at: datetime = LATER, **values: object) -> str:
+    """Write into a row, let ari confirm it, and return why that is refused."""
+    forger.edit(row, state="PENDING", **values)
+    with pytest.raises(Refused) as refused:
+        second_admin.confirm(Configuration.objects.get(pk=row.pk), asker=asker(cast["ari"], at))
+    assert state(row) == "PENDING"
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("how", sorted(ANSWERS))
+@pytest.mark.parametrize("older", [True, False])
+def test_what_was_answered_is_not_confirmed_when_it_is_written_as_waiting(
+    waiting: Configuration,
+    cast: dict[str, User],
+    tmp_path: Path,
+    how: str,
+    older: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if older:
+        waiting = load_as_older(tmp_path, cast, monkeypatch)
+    ANSWERS[how](waiting, cast)
+    if how == "confirmed":
+        second_admin.confirm(load(tmp_path, cast["ada"], TOML), asker=asker(cast["ari"]))
+    assert f"{how} already" in forged(waiting, cast, NOW)
+
+
+def test_what_expired_is_not_young_again(waiting: Configuration, cast: dict[str, User]) -> None:
+    assert "no entry of the audit tells that ada loaded it" in forged(waiting, cast, loaded_at=LATER)
+
+
+def test_what_one_loaded_oneself_is_not_confirmed_under_anothers_name(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path
+) -> None:
+    second_admin.refuse(waiting, why="never", asker=asker(cast["ari"]))
+    mine = load(tmp_path, cast["ari"], WEIGHTY, LATER)
+    assert "no entry of the audit tells that ada loaded it" in forged(mine, cast, loaded_by="ada")
+
+
+def test_what_one_loaded_oneself_stays_ones_own_when_the_name_was_erased(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path
+) -> None:
+    mine = load(tmp_path, cast["ari"], WEIGHTY, LATER)
+    audit.erase_person(cast["ari"].pk, before=LATER + DAY, by=SYSTEM, why="asked", now=LATER)
+    assert "no entry of the audit tells that ada loaded it" in forged(mine, cast, loaded_by="ada")
+
+
+def test_what_somebody_loaded_whose_name_was_erased_is_confirmed(waiting: Configuration, cast: dict[str, User]) -> None:
+    audit.erase_person(cast["ada"].pk, before=NOW + DAY, by=SYSTEM, why="asked", now=NOW)
+    second_admin.confirm(waiting, asker=asker(cast["ari"]))
+    assert state(waiting) == "LIVE"
+
+
+def test_an_answer_that_was_hidden_still_counts(waiting: Configuration, cast: dict[str, User]) -> None:
+    second_admin.refuse(waiting, why="never", asker=asker(cast["ari"]))
+    forger.edit(AuditEntry.objects.get(action="configuration.refused"), action="x", subject_id="0")
+    assert "the database was edited" in forged(waiting, cast, NOW)
+
+
+def test_an_answer_that_was_hidden_counts_beside_an_edited_configuration(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path
+) -> None:
+    forger.edit(Component.objects.get().live, text=WEIGHTY)
+    made = load(tmp_path, cast["ada"], WEIGHTY)
+    second_admin.refuse(made, why="never", asker=asker(cast["ari"]))
+    forger.edit(AuditEntry.objects.get(action="configuration.refused"), action="x", subject_id="0")
+    assert "the database was edited" in forged(made, cast, NOW)
+
+
+def test_what_was_refused_and_loaded_again_is_confirmed(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path
+) -> None:
+    second_admin.refuse(waiting, why="too early", asker=asker(cast["ari"]))
+    again = load(tmp_path, cast["ada"], WEIGHTY)
+    second_admin.confirm(again, asker=asker(cast["ari"]))
+    assert (state(waiting), state(again)) == ("REFUSED", "LIVE")
+
+
+def load_as_older(folder: Path, cast: dict[str, User], patch: pytest.MonkeyPatch) -> Configuration:
+    """Let ada load what waits as an older version did, which did not tell the audit which row it is."""
+    append = audit.append
+    with patch.context() as older:
+        older.setattr(audit, "append", lambda **telling: append(**{**telling, "data": without_row(telling["data"])}))
+        return load(folder, cast["ada"], WEIGHTY)
+
+
+def without_row(data: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in data.items() if name != "configuration"}
+
+
+def test_what_waits_since_an_older_version_is_confirmed(
+    waiting: Configuration, cast: dict[str, User], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = load_as_older(tmp_path, cast, monkeypatch)
+    second_admin.confirm(old, asker=asker(cast["ari"]))
+    assert state(old) == "LIVE"
+    assert list(told.configuration_problems(old.component)) == []

@@ -211,6 +211,18 @@ def test_no_backup_is_taken_by_a_configuration_that_nobody_loaded(target: Target
     assert fake.started == []
 
 
+@pytest.mark.parametrize("edit", [{"action": "x"}, {"subject_id": "0"}, {"subject_kind": "x"}])
+def test_an_entry_that_one_edited_column_hides_is_missed(
+    target: Target, loaded: Callable[[str], Configuration], cast: Cast, edit: dict[str, str]
+) -> None:
+    first = target.component.live
+    second_admin.confirm(made := loaded(WEIGHTY), asker=asker(cast["ari"]))
+    forger.edit(AuditEntry.objects.get(action=told.CONFIRMED), **edit)
+    forger.edit(made, state="PAST")
+    forger.edit(first, state="LIVE")
+    assert f"{next(iter(edit))} shows" in problems(target)
+
+
 def text_of(waiting: Configuration) -> dict[str, str]:
     """Return what puts the configuration that waits in the place of another one, with a digest that fits."""
     text = WEIGHTY.replace('smoke = ["true"]', 'smoke = ["/bin/sh", "-c", "id"]')

@@ -18,7 +18,8 @@ WORDS = {
     "first": "loaded for the first time",
     "same": "is in force already",
     "live": "loaded and in force",
-    "pending": "waits: it changes policy, evidence, gates, routes or places; another admin confirms it in the browser",
+    "pending": "waits: it changes policy, evidence, gates, routes or places, or what is in force was edited in the "
+    "database; another admin confirms it in the browser",
 }
 
 
