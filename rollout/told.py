@@ -140,7 +140,7 @@ def _is_loading(entry: Json, row: Configuration) -> bool:
         entry["data"]["sha256"] == component.sha256_of(row.text, row.gates_text) == row.sha256
         and f"{STANDS} {row.base_dir}" in entry["data"].get("places", ())
         and entry["person"].get("name", row.loaded_by) == row.loaded_by  # of an erased person the number is left
-        and entry["actor"]["id"] == loader
+        and entry["actor"]["id"] in (loader, None)  # whoever loaded it in the shell may have the name of an account
         and entry["at"] == audit.stamp(row.loaded_at)
     )
 

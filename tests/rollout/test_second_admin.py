@@ -47,6 +47,17 @@ def test_it_waits_for_a_day(waiting: Configuration, cast: dict[str, User]) -> No
     assert state(waiting) == "LIVE"
 
 
+def test_what_a_user_of_the_host_loaded_who_is_called_as_an_account_is_confirmed(
+    tmp_path: Path, cast: dict[str, User]
+) -> None:
+    factories.load(factories.write_component(tmp_path / "dhash"))
+    path = factories.write_component(tmp_path / "dhash", text=WEIGHTY)
+    nobody = audit.Actor(id=None, name="ada", via="shell", os_user="ada")
+    waits = loading.load(path, by=nobody, now=NOW).configuration
+    second_admin.confirm(waits, asker=asker(cast["ari"]))
+    assert state(waits) == "LIVE"
+
+
 def test_what_waited_too_long_is_closed_once(waiting: Configuration) -> None:
     assert [second_admin.expire_due(NOW + DAY - timedelta(seconds=1)), second_admin.expire_due(NOW + DAY)] == [0, 1]
     assert second_admin.expire_due(NOW + DAY) == 0
