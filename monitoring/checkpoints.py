@@ -54,7 +54,9 @@ class Notary:
         last = newest()
         if last is None or self.signed_to < 0:
             return True
-        if seq <= last.seq:
+        if seq < last.seq:
+            return True  # another pulse was faster since we looked, or entries are missing: signing tells which
+        if seq == last.seq:
             self.signed_to = last.seq  # another pulse was faster
             anchoring.keep_up()
             return False
@@ -102,11 +104,13 @@ def sign(signer: Signer, *, now: datetime) -> Checkpoint | None:
     with audit.turn():
         seq, digest = audit.head()
         last = newest()
-        if seq == 0 or (last is not None and last.seq >= seq):
+        if wrong := _beyond(last, seq):
+            raise SigningError(f"Nothing is signed: {wrong}.")
+        if seq == 0 or (last is not None and last.seq == seq):
             return None
         _require_in_force(signer, last)
-        if wrong := audit_told.broken_since(*((last.seq, last.hash) if last else (0, GENESIS))):
-            raise SigningError(f"The audit does not hold, and is not signed any further: {wrong[0]}.")
+        if broken := audit_told.broken_since(*((last.seq, last.hash) if last else (0, GENESIS))):
+            raise SigningError(f"The audit does not hold, and is not signed any further: {broken[0]}.")
         return _checkpoint(signer, seq, digest, now)
 
 
@@ -131,6 +135,8 @@ def newest() -> Checkpoint | None:
 
 def unsigned(*, now: datetime) -> str:
     """Return a sentence when entries have waited for a checkpoint for too long; empty when all is well."""
+    if wrong := beyond():
+        return wrong
     waiting = first_unsigned()
     if waiting is None or now - waiting.at < LATE:
         return ""
@@ -141,6 +147,18 @@ def first_unsigned() -> AuditEntry | None:
     """Return the oldest entry that no checkpoint covers yet."""
     last = newest()
     return AuditEntry.objects.filter(seq__gt=last.seq if last else 0).order_by("seq").first()
+
+
+def beyond() -> str:
+    """Return a sentence when a checkpoint is of an entry that is not there; empty when all is well."""
+    return _beyond(newest(), audit.head()[0])  # in this order: the head only grows
+
+
+def _beyond(last: Checkpoint | None, head: int) -> str:
+    if last is None or last.seq <= head:
+        return ""
+    said = f"a checkpoint of #{last.seq} stands beyond the last entry, #{head}"
+    return f"{said}: entries were cut off, or somebody wrote it"
 
 
 def key_file() -> Path:

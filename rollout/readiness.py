@@ -139,4 +139,5 @@ def _signed() -> Check:
     age_s = heartbeat.OBSERVER.age_s("unsigned", waiting.seq) if waiting else 0.0
     late = age_s > checkpoints.LATE.total_seconds()
     detail = f"#{waiting.seq} has waited for its checkpoint for {age_s:.0f} s" if waiting and late else "it is"
-    return Check(name="signed", ok=not late, detail=detail)
+    beyond = checkpoints.beyond()
+    return Check(name="signed", ok=not late and not beyond, detail=beyond or detail)

@@ -42,6 +42,18 @@ def test_a_head_to_which_the_chain_does_not_lead_is_not_signed():
     assert signed() == [2] and "is not signed any further" in clerk.said
 
 
+def test_a_checkpoint_of_an_entry_that_is_not_there_stops_the_signing_and_is_told():
+    write(2)
+    clerk = notary()
+    clerk.look(NOW)
+    known = Checkpoint.objects.get()
+    Checkpoint.objects.create(seq=9_000_000, hash="a" * 64, at=NOW, key=known.key, body=known.body, signature="AAAA")
+    write(1)
+    clerk.look(later(60))
+    assert signed() == [2, 9_000_000] and "stands beyond the last entry, #3" in clerk.said
+    assert "stands beyond the last entry, #3" in checkpoints.unsigned(now=later(61))
+
+
 def test_the_checkpoint_tells_number_and_hash_of_the_head():
     entry = write(2)
     notary().look(NOW)
