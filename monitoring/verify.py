@@ -19,6 +19,7 @@ SHOWN: dict[str, tuple[str, str]] = {name: ("", name) for name in ("at", "action
 SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via")}
 SHOWN |= {f"subject_{name}": ("subject", name) for name in ("kind", "id", "label")}
 SHOWN |= {name: ("subject", name) for name in ("component", "environment")}
+COLUMNS = {*SHOWN, "actor_name", "person"}
 NOTED = ("audit.", "installation.restored")  # entries that tell of keys, of names that were erased, of a restore
 KINDS = {"approved": "APPROVE", "rejected": "REJECT", "revoked": "REVOKE", "started": "START", "bypassed": "BYPASS"}
 DECIDED = {f"sign_off.{what}": kind for what, kind in KINDS.items()}
@@ -169,8 +170,8 @@ def main(argv: list[str] | None = None) -> int:
     heads = {int(seq): digest for seq, _, digest in (head.partition(":") for head in options.head)}
     outside = [one for path in options.checkpoints for one in read_signed(_lines(path))]
     signed = {*read_signed(_lines(file)), *outside}
-    named = map(number_of, dict(signed))
-    result = verify_entries(read_jsonl(_lines(file)), anchors=heads, named=named, gaps=bool(bundle))
+    rows, named = read_jsonl(_lines(file)), map(number_of, dict(signed))
+    result = verify_entries(rows, anchors=heads, named=named, gaps=bool(bundle))
     verify_checkpoints(signed, result, trusted=options.key)
     print(f"{result.count} entries, head {result.head}, {'the chain holds' if result.ok else 'THE CHAIN IS BROKEN'}")
     print(f"{result.checkpoints} checkpoints, signed to #{result.signed_to} by key {result.key or '(none)'}")
@@ -230,10 +231,10 @@ def problems_of(expected: int, prev: str, row: Row) -> Iterator[str]:
         told = reader.decode(body)
         if (told["seq"], told["prev"]) != (seq, row_prev):
             yield f"the body says #{told['seq']} after {told['prev']}"
-        yield from map("{}: missing, or no column".format, sorted({*SHOWN, "actor_name", "person"} ^ columns.keys()))
+        yield from map("{}: missing, or no column".format, sorted(COLUMNS ^ columns.keys()))
         for column, (room, name) in SHOWN.items():
-            if columns.get(column, hashed := (told[room] if room else told)[name]) != hashed:
-                yield f"{column} shows {columns[column]!r}, the hashed body says {hashed!r}"
+            if columns.get(column) != (hashed := told[room][name] if room else told[name]):
+                yield f"{column} shows {columns.get(column)!r}, the hashed body says {hashed!r}"
         person, shown = columns.get("person", ""), columns.get("actor_name", "")
         if person != "" and sha256(person) != told["actor"]["person"]:
             yield "the personal data is not what was hashed"
@@ -372,7 +373,7 @@ def ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Say whether a signature is right (RFC 8032, 5.1.7); raise ValueError for a key that is none."""
     claimed, factor = signature[:32], int.from_bytes(signature[32:], "little")
     step = int.from_bytes(hashlib.sha512(claimed + public_key + message).digest(), "little") % ORDER
-    x, y = _point(public_key)
+    x, y, *_ = _point(public_key)
     x, y, z, _ = _multiply(_sum, (0, 1, 1, 0), factor % ORDER, BASE, step, (P - x, y, 1, (P - x) * y % P))
     shown = y * pow(z, -1, P) % P | (x * pow(z, -1, P) % P & 1) << 255
     return len(signature) == 64 and factor < ORDER and shown.to_bytes(32, "little") == claimed
@@ -384,8 +385,8 @@ def es256(key: Mapping[str, str], signature: bytes, message: bytes) -> bool:
     size = signature[3]  # 30 length, 02 length r, 02 length s
     r, s = (int.from_bytes(part, "big", signed=True) for part in (signature[4 : 4 + size], signature[6 + size :]))
     framed = bytes((48, len(signature) - 2, 2, size)), bytes((2, len(signature) - size - 6))
-    on_curve = (y * y - x**3 + 3 * x - (GY * GY - GX**3 + 3 * GX)) % Q == 0  # the base point is on it
-    if (signature[:4], signature[4 + size : 6 + size]) != framed or not (on_curve and 0 < r < N and 0 < s < N):
+    curve = (y * y - x**3 + 3 * x - (GY * GY - GX**3 + 3 * GX)) % Q  # the base point is on it
+    if (signature[:4], signature[4 + size : 6 + size]) != framed or curve or not (0 < r < N and 0 < s < N):
         return False
     number, inverse = int(hashlib.sha256(message).hexdigest(), 16), pow(s, -1, N)
     found = _multiply(_add, None, number * inverse % N, (GX, GY), r * inverse % N, (x, y))
@@ -414,14 +415,14 @@ def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
-def _point(encoded: bytes) -> tuple[int, int]:  # RFC 8032, 5.1.3
+def _point(encoded: bytes) -> tuple[int, int, int, int]:  # RFC 8032, 5.1.3; extended coordinates
     sign, y = divmod(int.from_bytes(encoded, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     x = x * pow(2, (P - 1) // 4, P) % P if (x * x - square) % P else x
     if len(encoded) != 32 or y >= P or (x * x - square) % P or (x == 0 and sign):
         raise ValueError("these bytes are no point of the curve")
-    return (P - x if x & 1 != sign else x), y
+    return (x := P - x if x & 1 != sign else x), y, 1, x * y % P
 
 
 def _add(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -439,9 +440,8 @@ def _bytes(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-BASE = (*(_XY := _point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))), 1, _XY[0] * _XY[1] % P)
+BASE = _point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 ALGORITHMS = {"ES256": es256, "EdDSA": lambda key, *rest: ed25519(_bytes(key["x"]), *rest), "RS256": rs256}
-
 if __name__ == "__main__":
     try:
         raise SystemExit(main())
