@@ -36,10 +36,11 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/proof.py": (LEDGER, ()),
     "approvals/ledger.py": (LEDGER, ()),
     "approvals/moves.py": (LEDGER, ()),
-    "approvals/proven.py": (("proven",), ("edited_rows",)),
+    "approvals/proven.py": (("proven",), ("edited_rows", "opened")),
     "approvals/stepup.py": (("stepup", "signins"), ()),
-    "rollout/borne.py": ((), ("borne", "edited_rows", "taken", "told")),
-    "rollout/told.py": ((), ("told",)),
+    "rollout/borne.py": ((), ("borne", "edited_rows", "opened", "taken", "told")),
+    "rollout/opened.py": ((), ("borne", "opened", "taken")),
+    "rollout/told.py": ((), ("told", "opened", "second_admin", "loading")),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }
 LIMIT_S = 120

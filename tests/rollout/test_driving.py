@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry
-from rollout import backups, commands, driving, nudge, runner
+from rollout import backups, commands, driving, nudge, runner, transitions
 from rollout.models import Backup, Run
 from rollout.states import RunState as N
 from tests.factories import NOW, TOML, fresh, load, make_draft, told, write_component
@@ -63,7 +63,7 @@ def test_a_run_is_driven_to_its_end_and_told_step_by_step(target, cast):
     run = Run.objects.create(rollout=draft, target=target, kind="validate", created_at=NOW)
     run.steps.create(number=1, kind="preflight", title="Health checked", timeout_s=30)
     told(run)
-    type(draft).objects.filter(pk=draft.pk).update(state="VALIDATING")
+    transitions.move(draft, "VALIDATING", by=SYSTEM, now=NOW)
     lines: list[str] = []
     ended = driving.drive(run, lines.append)
     assert ended.state == N.FAILED and fresh(draft).state == "DRAFT"
