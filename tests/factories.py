@@ -191,10 +191,10 @@ def decide_watches(outcome: str, why: str = "p95 above 2000 ms") -> None:
             watch_store.tell_audit(watch, f"watch.{outcome.lower()}", by=SYSTEM, now=NOW, **told)
 
 
-def make_backup(target: Target, path: str = "/none.zip", *, sha256: str = "b" * 64) -> Backup:
-    """Return a backup of 1.0.0 of which the audit tells, without a file."""
+def make_backup(target: Target, path: str = "/none.zip", *, sha256: str = "b" * 64, run: Run | None = None) -> Backup:
+    """Return a backup of 1.0.0 of which the audit tells, taken by a run or on request, without a file."""
     facts = {"kind": "backup", "path": path, "sha256": sha256, "size": 1, "members": 1, "rows": {}}
-    return backups.register(target, {**facts, "release_version": "1.0.0"}, by=SYSTEM, now=NOW)
+    return backups.register(target, {**facts, "release_version": "1.0.0"}, by=SYSTEM, now=NOW, run=run)
 
 
 def make_waiting(target: Target, user: User, version: str = "1.1.0") -> Rollout:

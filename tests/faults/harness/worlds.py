@@ -1,5 +1,6 @@
 """The worlds that trials begin in: a database file with a target and a rollout, made once and copied for each trial."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from rollout import actions, component_target, detached, drivers, engine, nudge, plan, runner
-from rollout.models import Rollout, Target
+from rollout.models import Backup, Rollout, Run, Target
 from rollout.plan import StepPlan
 from rollout.target import TargetSpec
 from tests import factories
@@ -72,8 +73,15 @@ def make(where: Path) -> None:
         run = actions.start(rollout, user=olaf, by=actor(olaf), now=NOW)
         if not engine._begin(run, NOW):
             raise RuntimeError("the run does not begin")
-        Rollout.objects.update(backup=factories.make_backup(place))
+        Rollout.objects.update(backup=_backup(place, run))
         keep(where / f"begun-{driver}")
+
+
+def _backup(place: Target, run: Run) -> Backup:
+    """Return the backup that a deploy took before it changed anything."""
+    file, content = settings.GR_BACKUPS / "before.zip", b"what was there before"
+    file.write_bytes(content)
+    return factories.make_backup(place, str(file), sha256=hashlib.sha256(content).hexdigest(), run=run)
 
 
 def enter(kept: Path) -> None:
