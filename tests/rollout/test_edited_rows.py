@@ -84,6 +84,7 @@ def test_a_sign_off_that_was_used_rests_on_approvals(target: Target, cast: Cast)
     assert list(proven.used_problems(sign_off, after=seq)) == [
         "no entries tell that its sign-off was used for this run"
     ]
+    assert list(proven.used_problems(sign_off, after=0)) == ["2 entries tell that its sign-off was used for this run"]
 
 
 def test_a_run_that_ended_and_is_written_as_running_undoes_nothing_below_a_newer_one(

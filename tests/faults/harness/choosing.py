@@ -90,8 +90,7 @@ def _kill(rng: random.Random, scenario: str) -> Kill:
         point = rng.choice(STATEMENTS[:2])
     else:
         role = rng.choice(("worker", "runner", "runner", "command", "command"))
-        named = names(scenario)  # an abort may come before any command: then there are only the worker's
-        point = rng.choice([name for name in named if name.startswith(role)] or named)
+        point = rng.choice([name for name in names(scenario) if name.startswith(role)])
     victim = rng.choice(("self", "self", "self", "all", "runner+command", "runner", "stop"))
     return Kill(point=point, count=rng.randint(1, points[point]), victim=victim)
 
