@@ -125,11 +125,12 @@ def fill(entries: int) -> None:
             environment="production",
         )  # fmt: skip
         told = {"action": "rollout.running", "why": "start clicked", "old": "QUEUED", "new": "RUNNING"}
-        person = audit._person(by)
+        person = audit._person(by, secrets.token_hex(16))
         body = canonical.dumps(
             {
                 "version": 1, "seq": seq, "at": audit.stamp(now), "actor": audit._actor(by, person),
-                "subject": audit._subject(about), "data": {"digest": "ab" * 32, "epoch": number}, "prev": prev, **told,
+                "subject": audit._subject(about.columns()), "data": {"digest": "ab" * 32, "epoch": number},
+                "prev": prev, **told,
             }
         )  # fmt: skip
         digest = hashlib.sha256(body.encode()).hexdigest()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,10 +104,14 @@ def write(entries: int) -> dict[str, Any]:
     return last
 
 
+def _person(name: str) -> str:
+    return audit._person(Actor(id=None, name=name, via="browser", address="192.0.2.7"), secrets.token_hex(16))
+
+
 def chain(entries: int) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Yield each entry as `audit.append` writes it, with the head after it."""
     dice, prev, newest, back = random.Random(1), "0" * 64, START, timedelta(0)
-    people = {name: audit._person(Actor(id=None, name=name, via="browser", address="192.0.2.7")) for name in names()}
+    people = {name: _person(name) for name in names()}
     for seq in range(1, entries + 1):
         by, subject, action = one(seq, entries, dice)
         at = START + APART * seq + timedelta(seconds=dice.uniform(-4, 4))
@@ -119,7 +124,7 @@ def chain(entries: int) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
                 "seq": seq,
                 "at": audit.stamp(at),
                 "actor": audit._actor(by, person),
-                "subject": audit._subject(subject),
+                "subject": audit._subject(subject.columns()),
                 "data": {"digest": f"{seq:064x}"} if action.startswith("sign_off") else {},
                 "prev": prev,
                 **fields,
