@@ -54,5 +54,5 @@ def check_clock(sign_off: SignOff, now: datetime) -> None:
         raise Refused(
             f"The clock of this host says {now:%Y-%m-%d %H:%M:%S} UTC, but what is to be signed is from "
             f"{before:%Y-%m-%d %H:%M:%S}: one of the hosts has the wrong time. Set it right, then approve; if the "
-            "later time was the wrong one, take it back and submit it again."
+            "later time was the wrong one, cancel it and ask for it again."
         )

@@ -87,7 +87,7 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     with audit.turn():
         hold(run)  # so does whoever claims a step: from here on no first effect can come to be
         if run.state == N.RUNNING and (made_up := borne.makes_up_an_attempt(run)):
-            unknown(run, None, why=f"{why}; {made_up}", now=now, title="what was begun")
+            unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
             return
         changed = opening.has_effects(rollout) or borne.hides_an_attempt(run)
         severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
@@ -133,7 +133,7 @@ def aborted(run: Run, *, now: datetime) -> None:
         elif run.state == N.QUEUED:
             _cancelled(run, why=why, now=now)
         elif made_up := borne.makes_up_an_attempt(run):
-            unknown(run, None, why=f"{why}; {made_up}", now=now, title="what was begun")
+            unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
         elif opening.has_effects(rollout):
             incident = opening.open_incident(
                 rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
@@ -153,7 +153,7 @@ def refused(run: Run, *, why: str, now: datetime) -> None:
         freezing.void(run.rollout, why=why, by=SYSTEM, now=now)
 
 
-def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str = "no step is left") -> None:
+def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str = "No step is left") -> None:
     """Park a run whose step may or may not have changed something, or whose steps cannot be told; a person looks."""
     title = step.title if step else title
     with audit.turn():

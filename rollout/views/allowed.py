@@ -7,6 +7,7 @@ from rollout import access, states
 from rollout.models import Rollout, Run
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
+from rollout.states import StepState as S
 
 BEFORE_START = frozenset({R.DRAFT, R.WAITING, R.APPROVED})
 # Here a stopper's forms are put on the page even while their button is not: it may appear while he looks.
@@ -61,10 +62,15 @@ def verbs(
         cancel=early and bool(roles & (access.OWNERS | access.STOPPERS)),
         review=to_review(runs, username) is not None and bool(roles & (access.RESPONDERS | access.DECIDERS)),
         settle=stopper and state in states.TO_SETTLE,
-        unknown=stopper and state == R.UNKNOWN and any(run.state == N.UNKNOWN for run in runs),
+        unknown=stopper and state == R.UNKNOWN and _asks(runs),
         stopper=stopper,
         may_stop=stopper and state in MAY_STOP,
     )
+
+
+def _asks(runs: Sequence[Run]) -> bool:
+    """Say whether there is a step to decide about: a run whose rows the audit contradicts is parked without one."""
+    return any(step.state == S.UNKNOWN for run in runs if run.state == N.UNKNOWN for step in run.steps.all())
 
 
 def can_roll_back(rollout: Rollout, *, changed: bool) -> bool:

@@ -187,7 +187,8 @@ class Page:
     def _facts(self) -> story.Facts:
         rollout, panel = self.rollout, self.panel
         run = live.current(self.runs)
-        step = live.running_step(run)
+        # what was parked without one asks about none
+        step = live.running_step(run) if rollout.state != R.UNKNOWN or self.unknown else None
         lacking = checklist.missing(self.items, brought_only=True) if rollout.state == R.DRAFT else ()
         behind = allowed.can_roll_back(rollout, changed=self.changed)
         return story.Facts(

@@ -212,8 +212,8 @@ def _unknown(facts: Facts) -> NextAction:
     if facts.state_why.endswith("the database was edited"):  # so the engine ends what the audit does not bear out
         lead = f"Stopped on {facts.place}: the database does not say what the audit tells."
         why = f"{facts.state_why}. Find out who wrote there, and look at what is live. "
-    told = f"{why}Nothing goes on, and nothing else is deployed there, until a person decides below.{safe}"
-    return NextAction(lead=lead, detail=told)
+    until = "a person decides below" if facts.step else "a person puts it right by hand, and says so"
+    return NextAction(lead=lead, detail=f"{why}Nothing goes on or is deployed there until {until}.{safe}")
 
 
 def _ended(what: str) -> Callable[[Facts], NextAction]:

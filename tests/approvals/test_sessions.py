@@ -155,17 +155,18 @@ def test_a_page_that_polls_and_a_new_proof_do_not_make_a_session_younger(cast: C
     assert client.get("/account/", headers={"HX-Request": "true"}).status_code == 302
 
 
-def asked_before(client: Client) -> Client:
-    """Return who still asks with the key of a session that has another one meanwhile, and nobody else's cookies."""
+def as_it_is(client: Client) -> Client:
+    """Return who asks with the key that a session has now, also when it has another one later."""
     before = Client()
     before.cookies["sessionid"] = client.cookies["sessionid"].value
-    client.post("/confirm/", {"password": PASSWORD})
     return before
 
 
 @pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"X-Poll": "1"}, {}])
 def test_what_was_asked_before_a_new_proof_takes_no_cookie_back(cast: Cast, headers: dict[str, str]) -> None:
-    before = asked_before(sign_in(cast["ann"]))
+    client = sign_in(cast["ann"])
+    before = as_it_is(client)
+    client.post("/confirm/", {"password": PASSWORD})
     for address in ("/account/", "/login/?next=/account/"):
         assert "sessionid" not in before.get(address, headers=headers).cookies
 
@@ -174,8 +175,7 @@ def test_a_session_that_gets_another_key_while_it_is_read_takes_no_cookie_back(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, why_over = sign_in(cast["ann"]), sessions.why_over
-    before = Client()
-    before.cookies["sessionid"] = client.cookies["sessionid"].value
+    before = as_it_is(client)
 
     def prove_meanwhile(request: HttpRequest, *, now: datetime) -> str:
         monkeypatch.setattr(sessions, "why_over", why_over)
@@ -191,8 +191,7 @@ def test_a_session_that_is_about_to_get_another_key_is_not_forgotten_by_what_was
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, follow = sign_in(cast["ann"]), sessions.follow
-    before = Client()
-    before.cookies["sessionid"] = client.cookies["sessionid"].value
+    before = as_it_is(client)
 
     def ask_meanwhile(old: str, new: str | None) -> None:
         monkeypatch.setattr(sessions, "follow", follow)

@@ -151,7 +151,7 @@ def test_steps_that_were_all_written_as_done_end_no_deploy_well(deploy: Run, fak
         forger.edit(step, state="SUCCEEDED")
     fake.succeed()
     engine.advance(deploy.pk)
-    assert state(deploy) == ("UNKNOWN", "UNKNOWN") and "no step is left" in fresh(deploy.rollout).state_why
+    assert state(deploy) == ("UNKNOWN", "UNKNOWN") and "No step is left" in fresh(deploy.rollout).state_why
     olaf = fresh(deploy.rollout), User.objects.get(username="olaf")
     settling.settle(olaf[0], user=olaf[1], why="looked at it, all is well", by=actor(olaf[1]), now=NOW)
     assert fresh(deploy.rollout).state == "ROLLED_BACK_UNHEALTHY"

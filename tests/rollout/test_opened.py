@@ -103,7 +103,7 @@ def test_a_failure_undoes_nothing_that_only_rows_say_was_begun(target: Target, c
     fake.fail("no room")
     engine.advance(deploy.pk)
     assert state(deploy) == ("UNKNOWN", "UNKNOWN")
-    assert fresh(deploy.rollout).state_why.startswith("what was begun: ")
+    assert fresh(deploy.rollout).state_why.startswith("What was begun: ")
 
 
 def test_an_abort_undoes_nothing_that_only_rows_say_was_begun(target: Target, cast: Cast, fake: FakeRunner) -> None:

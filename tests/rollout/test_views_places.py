@@ -13,6 +13,7 @@ from monitoring.models import AuditEntry
 from rollout import loading
 from rollout.models import Backup, Configuration, Freeze, Release, Target
 from tests import factories
+from tests.approvals import forger
 from tests.rollout.signed_in import browser, queries
 
 Cast = dict[str, User]
@@ -110,6 +111,13 @@ def test_a_waiting_configuration_shows_its_difference(cast: Cast, target: Target
     pending(target, cast["ada"])
     page = browser(cast["ari"]).get(PAGE).content.decode()
     assert "patch-add" in page and "+approvers = 3" in page and "Put in force" in page
+
+
+def test_a_configuration_that_waits_beside_an_edited_one_says_why(cast: Cast, target: Target) -> None:
+    forger.edit(target.component.live, text=factories.TOML.replace('"show"', '"refuse"'))
+    pending(target, cast["ada"])
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    assert "What is in force was edited in the database" in page and "It touches policy" not in page
 
 
 def test_who_loaded_a_configuration_is_not_offered_to_confirm_it(cast: Cast, target: Target) -> None:

@@ -46,6 +46,13 @@ def lose(rollout: Rollout, operator: User, kind: str) -> Rollout:
     return fresh(rollout)
 
 
+def test_a_run_that_was_parked_without_a_step_is_put_right_by_hand(lost: Rollout, cast: Cast) -> None:
+    transitions.move(Step.objects.get(state="UNKNOWN"), "PENDING", by=SYSTEM, now=later(21))
+    html = browser(cast["olaf"]).get(f"/rollouts/{lost.pk}/").content.decode()
+    assert "until a person puts it right by hand, and says so" in html
+    assert 'popovertarget="sheet-settle"' in html and "#decisions" not in html
+
+
 def answered(rollout: Rollout, answer: str, **more: object) -> None:
     """Let the target have been asked."""
     probe = {"held": False, "answer": answer, "live": "", "sentence": f"so it says: {answer}", **more}
