@@ -5,7 +5,8 @@ and signatures are timed apart, each with the reading of what it needs; then all
 
 `python -m bench.audit append [--seconds S] [--writers N] [--rounds N] [--postgres URL]`: each writer moves a rollout
 of its own through `transitions.move`, with notices, on durable storage; against it, in the same rounds, the same entry
-appended by the bare driver (take the head, insert, set the head, commit) with nothing else.
+appended by the bare driver (take the head, insert, set the head, commit) with nothing else, and the same statements and
+the one that swaps a row by Django's `atomic()` and cursor, with nothing else: a move can hardly be faster than that.
 """
 
 import argparse
@@ -171,12 +172,13 @@ def measure_append(options: argparse.Namespace, folder: Path) -> int:
     bare = bare_table(options.postgres, folder)
     connections.close_all()
     print(f"{name}, {options.writers} processes, {options.seconds:.0f} s a round; appends/s (worst wait, ms)")
-    rates: dict[str, list[float]] = {"bare": [], "move": []}
+    places: list[Any] = [bare] * options.writers
+    ways = {"bare": (append_bare, places), "django": (append_by_django, places), "move": (append_moves, ids)}
+    rates: dict[str, list[float]] = {how: [] for how in ways}
     waits: list[float] = []
     for number in range(1, options.rounds + 1):
         told = []
-        for how in ("bare", "move"):
-            target, args = (append_bare, [bare] * options.writers) if how == "bare" else (append_moves, ids)
+        for how, (target, args) in ways.items():
             with multiprocessing.get_context("spawn").Pool(options.writers) as pool:
                 pool.map(ready, range(options.writers * 4))
                 begin = time.time() + 1.0
@@ -185,12 +187,17 @@ def measure_append(options: argparse.Namespace, folder: Path) -> int:
             rates[how].append(rate)
             waits += [worst] if how == "move" else []
             told.append(f"{how} {rate:.0f} ({1000 * worst:.0f})")
-        print(f"    round {number}: {', '.join(told)}, {rates['move'][-1] / rates['bare'][-1]:.0%}", flush=True)
+        print(f"    round {number}: {', '.join(told)}", flush=True)
     result = audit_verify.verify_database()
     assert result.ok, result.problems[:3]
-    rate = statistics.median(rates["move"])
-    share = statistics.median(move / raw for move, raw in zip(rates["move"], rates["bare"], strict=True))
+
+    def share_of(how: str, whole: str) -> float:
+        return statistics.median(part / all_of_it for part, all_of_it in zip(rates[how], rates[whole], strict=True))
+
+    rate, share = statistics.median(rates["move"]), share_of("move", "bare")
     print(f"    median {rate:.0f}/s (goal: >= {GOAL_RATE}), {share:.0%} of bare (goal: >= {GOAL_SHARE:.0%})")
+    django, own = share_of("django", "bare"), share_of("move", "django")
+    print(f"    the same and a swap, by Django alone: {django:.0%} of bare; a move: {own:.0%} of that")
     print(
         f"    worst wait {max(waits):.2f} s (goal: < {GOAL_WAIT_S}); {result.count} entries, gapless, the chain holds"
     )
@@ -250,6 +257,7 @@ def bare_table(postgres: str, folder: Path) -> str:
             server.execute("CREATE TABLE bare_entry (LIKE monitoring_auditentry INCLUDING ALL)")
             server.execute("CREATE TABLE bare_head (id int PRIMARY KEY, seq bigint, hash text)")
             server.execute("INSERT INTO bare_head VALUES (1, 0, '')")
+            server.execute("CREATE TABLE bare_row AS SELECT 1 AS id, 0 AS version")
         return postgres
     place = folder / "bare.sqlite3"
     with sqlite3.connect(folder / "db.sqlite3") as product, sqlite3.connect(place) as bare:
@@ -259,6 +267,7 @@ def bare_table(postgres: str, folder: Path) -> str:
             bare.execute(sql)
         bare.execute("CREATE TABLE bare_head (id integer PRIMARY KEY, seq integer, hash text)")
         bare.execute("INSERT INTO bare_head VALUES (1, 0, '')")
+        bare.execute("CREATE TABLE bare_row AS SELECT 1 AS id, 0 AS version")
     return str(place)
 
 
@@ -270,31 +279,57 @@ NAMES = (
 
 def append_bare(place: str, begin: float, seconds: float) -> tuple[int, float]:
     """Append to the bare table, each entry in a durable transaction that takes the head first."""
-    mark = "%s" if place.startswith("postgres") else "?"
+    if place.startswith("postgres"):
+        with psycopg.connect(place, autocommit=True) as server:
+            return repeat(in_transaction(server, "BEGIN", statements(place, "%s")), begin, seconds)
+    server = sqlite3.connect(place, timeout=20, isolation_level=None)
+    server.execute("PRAGMA synchronous=FULL")
+    return repeat(in_transaction(server, "BEGIN IMMEDIATE", statements(place, "?")), begin, seconds)
+
+
+def append_by_django(place: str, begin: float, seconds: float) -> tuple[int, float]:
+    """Append to the bare table with the same statements, and swap a row, by Django's atomic() and its cursor."""
+    from django.db import connections, transaction
+
+    where = {} if place.startswith("postgres") else {"NAME": place}
+    connections.databases["bare"] = {**connections.databases["default"], **where}
+    append = statements(place, "%s")
+
+    def in_atomic() -> None:
+        with transaction.atomic(using="bare"), connections["bare"].cursor() as cursor:
+            cursor.execute("UPDATE bare_row SET version = version + 1 WHERE id = 1 AND version >= 0")
+            append(cursor.execute)
+
+    return repeat(in_atomic, begin, seconds)
+
+
+def in_transaction(server: Any, start: str, append: Callable[[Callable[..., Any]], None]) -> Callable[[], None]:
+    """Return the appending of one entry by a driver."""
+
+    def whole() -> None:
+        server.execute(start)
+        append(server.execute)
+        server.execute("COMMIT")
+
+    return whole
+
+
+def statements(place: str, mark: str) -> Callable[[Callable[..., Any]], None]:
+    """Return what appends one entry to the bare table: take the head, insert, set the head."""
     table = "bare_entry" if place.startswith("postgres") else "monitoring_auditentry"
     insert = f"INSERT INTO {table} ({', '.join(NAMES)}) VALUES ({', '.join([mark] * len(NAMES))})"
     body, now = "x" * 570, "2026-11-28 12:00:00+00:00"
     values = (now, 7, "rita", "p" * 130, "browser", body, "0" * 64)
     rest = ("rollout.draft", "measured", "VALIDATING", "DRAFT", "rollout", "1", "dhash", "dhash", "production")
 
-    def with_driver(server: Any, start: str) -> Callable[[], None]:
-        def append() -> None:
-            server.execute(start)
-            server.execute("UPDATE bare_head SET seq = seq + 1 WHERE id = 1")
-            seq, prev = server.execute("SELECT seq, hash FROM bare_head WHERE id = 1").fetchone()
-            digest = hashlib.sha256(f"{seq}{prev}{body}".encode()).hexdigest()
-            server.execute(insert, (seq, *values, digest, *rest))
-            server.execute(f"UPDATE bare_head SET hash = {mark} WHERE id = 1", (digest,))
-            server.execute("COMMIT")
+    def append(execute: Callable[..., Any]) -> None:
+        execute("UPDATE bare_head SET seq = seq + 1 WHERE id = 1")
+        seq, prev = execute("SELECT seq, hash FROM bare_head WHERE id = 1").fetchone()
+        digest = hashlib.sha256(f"{seq}{prev}{body}".encode()).hexdigest()
+        execute(insert, (seq, *values, digest, *rest))
+        execute(f"UPDATE bare_head SET hash = {mark} WHERE id = 1", (digest,))
 
-        return append
-
-    if place.startswith("postgres"):
-        with psycopg.connect(place, autocommit=True) as server:
-            return repeat(with_driver(server, "BEGIN"), begin, seconds)
-    bare = sqlite3.connect(place, timeout=20, isolation_level=None)
-    bare.execute("PRAGMA synchronous=FULL")
-    return repeat(with_driver(bare, "BEGIN IMMEDIATE"), begin, seconds)
+    return append
 
 
 if __name__ == "__main__":
