@@ -87,15 +87,22 @@ def used_problems(sign_off: SignOff, *, after: int) -> Iterator[str]:
 
     Who holds which role may have changed since. That they filled all the seats was asked by whoever appended it.
     """
-    entries, wrong = audit_told.told(_about(sign_off).filter(action="sign_off.used", seq__gt=after))
+    used, wrong = use_of(sign_off, after=after)
     yield from wrong
-    used = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
-    if len(used) != 1 or used[0]["data"]["digest"] != sign_off.digest:
-        yield f"{len(used) or 'no'} entries tell that its sign-off was used for this run"
+    if used is None:
         return
-    counted, given = used[0]["data"]["counted"], approvals(voices_of(sign_off))
+    counted, given = used["data"]["counted"], approvals(voices_of(sign_off))
     if len(counted) < fewest(policy_of(sign_off)) or not set(counted) <= set(given):
-        yield f"#{used[0]['seq']} counts more approvals than were given"
+        yield f"#{used['seq']} counts more approvals than were given"
+
+
+def use_of(sign_off: SignOff, *, after: int) -> tuple[Json | None, list[str]]:
+    """Return the entry by which a sign-off was used, after that entry, if there is one; and what is wrong with it."""
+    entries, wrong = audit_told.told(_about(sign_off).filter(action="sign_off.used", seq__gt=after))
+    used = [one for one in entries if one["data"].get("sign_off") == sign_off.pk]
+    if len(used) == 1 and used[0]["data"]["digest"] == sign_off.digest:
+        return used[0], wrong
+    return None, [*wrong, f"{len(used) or 'no'} entries tell that its sign-off was used for this run"]
 
 
 def state_problems(state: str, entries: list[Json]) -> Iterator[str]:

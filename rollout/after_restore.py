@@ -12,9 +12,7 @@ from django.contrib.sessions.models import Session
 
 from monitoring import anchors, audit, incidents
 from monitoring.audit import Actor
-from monitoring.routes import Route
-from rollout import actions, borne, endings, freezing, hosts, nudge, opening, transitions
-from rollout.config_reader import ComponentError
+from rollout import actions, borne, endings, finishing, freezing, hosts, nudge, opening, routing, transitions
 from rollout.drivers import DRIVERS, fence
 from rollout.models import Component, Heartbeat, Rollout, Run, Target
 from rollout.own_archive import Archive
@@ -71,7 +69,7 @@ def _stop(run: Run, *, why: str, now: datetime) -> list[str]:
         endings.refused(run, why=why, now=now)
         return [f"rollout {run.rollout_id} ({run.rollout}) was queued; it is a draft again"]
     if step is None and not (wrong := borne.why_not(run)):
-        endings.finished(run, now=now)
+        finishing.finished(run, now=now)
         return []
     if step is None:
         endings.not_borne_out(run, None, why=wrong, now=now)
@@ -118,10 +116,7 @@ def _on_disk(target: Target) -> tuple[str, int]:
 def _tell(
     archive: Archive, *, why: str, to_do: list[str], given_up: dict[str, int | str], by: Actor, now: datetime
 ) -> None:
-    routes: list[Route] = []
-    for component in Component.objects.all():
-        with contextlib.suppress(ComponentError):  # the others are to be told nevertheless
-            routes += component.spec.routes
+    routes = [route for component in Component.objects.all() for route in routing.of(component)]
     incidents.open(
         subject=INSTALLATION,
         severity="P1",
@@ -129,7 +124,7 @@ def _tell(
         summary="\n".join([f"{why.capitalize()}. To do:", *(f"- {line}" for line in to_do)]),
         runbook="incident",
         by=by,
-        routes=list(dict.fromkeys(routes)) or [Route(channel="console"), Route(channel="file")],
+        routes=list(dict.fromkeys(routes)) or routing.everywhere(),
         url="",
         now=now,
     )

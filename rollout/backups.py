@@ -28,7 +28,7 @@ def take(target: Target, *, by: Actor, now: datetime, say: Callable[[str], None]
     Raises Refused when the target is busy, the backup fails, or its configuration is not the one that was loaded.
     """
     with audit.turn():
-        if problem := next(told.configuration_problems(target.component), ""):
+        if problem := next(told.target_problems(target), ""):
             raise Refused(f"No backup was taken: {problem}. The database was edited; load the file again.")
     folder = Path(settings.GR_RUN_DIR) / "steps" / f"backup-{target.pk}-{now:%Y%m%d%H%M%S}-{secrets.token_hex(3)}"
     folder.mkdir(parents=True, mode=0o700)

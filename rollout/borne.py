@@ -35,7 +35,7 @@ def take(run: Run, step: Step | None) -> None:
     Raises ConflictError when one of them was moved since it was read, or acts on another target.
     """
     mine = run.steps.all(), Run.objects.filter(pk=run.pk), Rollout.objects.filter(pk=run.rollout_id)
-    in_force = Configuration.objects.filter(component=run.target.component_id, state=Configuration.State.LIVE)
+    in_force = Configuration.objects.filter(component=run.target.component_id, state__in=["LIVE", "PAST"])
     for rows in (*mine, in_force, Backup.objects.filter(pk=run.restores_id or 0)):
         list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))  # SQLite has one writer at a time
     before = run.state, run.version, run.target_id, step and (step.state, step.version)
@@ -135,6 +135,7 @@ def _begun(run: Run) -> Counter[str]:
 def _problems(run: Run) -> Iterator[str]:
     steps = list(run.steps.order_by("number"))
     beginning = yield from _untold(run, steps)
+    yield from (f"step {one.number} was {one.state}, and nothing comes after that" for one in _ended_by(run, steps))
     if run.kind == Run.Kind.DEPLOY:
         yield from _unsigned(run, steps, after=beginning["seq"])
         return
@@ -143,6 +144,13 @@ def _problems(run: Run) -> Iterator[str]:
     for step in steps:
         if allowed.get(step.kind) is not step.effect:
             yield f"no {run.kind} run has such a step: {step.kind}"
+
+
+def _ended_by(run: Run, steps: list[Step]) -> Iterator[Step]:
+    """Yield the steps by which a run would have ended; without an undo copy a rollback goes on."""
+    without_copy = (Run.Kind.ROLLBACK, "backup", S.FAILED)
+    ended = (one for one in steps if one.state not in (S.PENDING, S.SUCCEEDED))
+    yield from (one for one in ended if (run.kind, one.kind, one.state) != without_copy)
 
 
 def _untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
@@ -182,20 +190,27 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
 
     That is a configuration or the signed manifest, and a backup.
     """
-    sign_off = run.rollout.sign_off
+    sign_off, deploy = run.rollout.sign_off, _deploy_before(run)
     if commands.by_configuration(run) or sign_off is None:
-        yield from told.configuration_problems(run.target.component)
-    else:
-        yield from proven.opening_problems(sign_off)
-    if run.restores is None:
-        return
+        yield from told.target_problems(run.target)
+    elif deploy:
+        yield from _not_begun_by(sign_off, run.rollout, deploy)
     by_person = beginning["actor"]["id"] is not None
-    if beginning["data"].get("chosen", by_person):  # an older version did not tell
-        yield from told.backup_problems(run.restores, target=run.target)
-    elif deploy := _deploy_before(run):
-        yield from told.backup_problems(run.restores, target=run.target, deploy=deploy)
-    else:
+    chosen = beginning["data"].get("chosen", by_person)  # an older version did not tell
+    if run.restores is not None and (chosen or deploy):
+        yield from told.backup_problems(run.restores, target=run.target, deploy=None if chosen else deploy)
+    elif run.restores is not None:
         yield "no entry of the audit tells of the deploy that it undoes"
+
+
+def _not_begun_by(sign_off: SignOff, rollout: Rollout, deploy: Json) -> Iterator[str]:
+    """Yield why a sign-off, whose manifest tells what a rollback does, is not the one by which that deploy began."""
+    if problem := not_about(sign_off, rollout):
+        yield problem
+    yield from proven.opening_problems(sign_off)
+    glass = BreakGlass.objects.filter(run=int(deploy["subject"]["id"]), rollout=rollout, sign_off=sign_off).first()
+    if glass is None or not glass_record.is_told(glass):
+        yield from proven.use_of(sign_off, after=deploy["seq"])[1]
 
 
 def _deploy_before(run: Run) -> Json | None:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from monitoring import anchoring, anchors, checkpoints, notices
-from rollout import access, ballast, doctor_hosts, places, readiness
+from rollout import access, ballast, doctor_hosts, places, readiness, routing
 from rollout.config_reader import ComponentError
 from rollout.drivers import DRIVERS
 from rollout.finding import Finding, Level
@@ -155,7 +155,7 @@ def _channels() -> Iterator[Finding]:
     ready = notices.configured()
     wanted: set[str] = set()
     for component in Component.objects.all():
-        wanted |= {route.channel for route in component.spec.routes}
+        wanted |= {route.channel for route in routing.of(component)}
     for channel in sorted(wanted):
         if channel in ready:
             yield Finding(level="ok", what=f"notices go to {channel}")

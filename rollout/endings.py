@@ -1,16 +1,16 @@
-"""How runs end: finished, failed, aborted, refused, unknown; each one transaction with all that follows from it."""
+"""How runs end otherwise: failed, aborted, refused, unknown; each one transaction with all that follows from it."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from approvals import ledger
-from monitoring import audit, watcher
+from monitoring import audit
 from monitoring.audit import SYSTEM, Actor
 from monitoring.storage import Stored
 from rollout import (
-    actions,
     aftermath,
+    as_told,
     backups,
     borne,
     commands,
@@ -28,6 +28,13 @@ from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import hold, move
+
+# where a rollout stands while a run of a kind is under way
+DURING = {
+    Run.Kind.VALIDATE: frozenset({R.VALIDATING}),
+    Run.Kind.DEPLOY: frozenset({R.QUEUED, R.RUNNING, R.WATCHING}),
+    Run.Kind.ROLLBACK: frozenset({R.ROLLING_BACK}),
+}
 
 
 def store_files(step: Step, outcome: Outcome) -> dict[str, Stored]:
@@ -50,19 +57,11 @@ def keep_facts(run: Run, step: Step, outcome: Outcome, files: Mapping[str, Store
         evidence.keep_from_run(run, kind=kind, path=path, stored=files[kind], now=now)
 
 
-def finished(run: Run, *, now: datetime) -> None:
-    """End a run whose last step succeeded, and move its rollout on."""
-    ends = {Run.Kind.VALIDATE: _validated, Run.Kind.DEPLOY: _deployed, Run.Kind.ROLLBACK: _rolled_back}
-    with audit.turn():
-        move(run, N.SUCCEEDED, by=SYSTEM, now=now, ended_at=now)
-        ends[Run.Kind(run.kind)](run, now)
-
-
 def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
     """End a run whose step said no or broke; roll back when something may have been changed."""
     why = f"{step.title}: {outcome.sentence}"
     with audit.turn():
-        hold(run)
+        _take(run)
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.FAILED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
         journal = step.effects.filter(attempt=step.attempt, observed_at=None)
@@ -85,7 +84,7 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     rollout = run.rollout
     with audit.turn():
-        hold(run)  # so does whoever claims a step: from here on no first effect can come to be
+        _take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
         if run.state == N.RUNNING and (made_up := borne.makes_up_an_attempt(run)):
             unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
             return
@@ -111,15 +110,39 @@ def not_borne_out(run: Run, step: Step | None, *, why: str, now: datetime) -> No
     name what there is to undo.
     """
     with audit.turn():
-        hold(run)
-        if run.kind == Run.Kind.VALIDATE:
-            back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+        _take(run)
+        as_told.put_back(run)
+        if run.state not in (N.QUEUED, N.RUNNING):  # only its row said that it goes on
+            aftermath.alarm(run, title=f"Run {run.pk} was over", why=why, runbook="incident", now=now)
+        elif run.rollout.state not in DURING[Run.Kind(run.kind)]:
+            opening.end_run(run, _over(run), why=why, by=SYSTEM, now=now)
+            aftermath.alarm(run, title=f"Run {run.pk} is not of this rollout", why=why, runbook="incident", now=now)
+        elif run.kind == Run.Kind.VALIDATE:
+            back_to_draft(run, why=why, by=SYSTEM, to=_over(run), now=now)
+        elif run.state == N.QUEUED:
+            refused(run, why=why, now=now)
         elif step is not None and run.kind == Run.Kind.ROLLBACK:
             _rollback_failed(run, step, why=why, now=now)
         elif step is not None and borne.changed_nothing(run):
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
         else:
-            unknown(run, step, why=why, now=now)
+            _park(run, step, why=why, now=now)
+
+
+def _over(run: Run) -> str:
+    return N.CANCELLED if run.state == N.QUEUED else N.FAILED
+
+
+def _park(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
+    """Park a run before its next step: of one that was not begun, there is nothing to decide."""
+    begun = step if step is not None and step.state == S.RUNNING else None
+    unknown(run, begun, why=why, now=now, title=f"Stopped before “{step.title}”" if step else "No step is left")
+
+
+def _take(run: Run) -> None:
+    """Let nobody move a run meanwhile, and its rollout stand as the audit tells: else it could not end."""
+    hold(run)
+    as_told.put_back(run.rollout)
 
 
 def aborted(run: Run, *, now: datetime) -> None:
@@ -127,7 +150,7 @@ def aborted(run: Run, *, now: datetime) -> None:
     why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM
     rollout = run.rollout
     with audit.turn():
-        hold(run)
+        _take(run)
         if run.kind == Run.Kind.VALIDATE:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif run.state == N.QUEUED:
@@ -153,7 +176,7 @@ def refused(run: Run, *, why: str, now: datetime) -> None:
         freezing.void(run.rollout, why=why, by=SYSTEM, now=now)
 
 
-def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str = "No step is left") -> None:
+def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str = "") -> None:
     """Park a run whose step may or may not have changed something, or whose steps cannot be told; a person looks."""
     title = step.title if step else title
     with audit.turn():
@@ -183,38 +206,6 @@ def _cancelled(run: Run, *, why: str, now: datetime) -> None:
     if rollout.sign_off is not None:
         ledger.supersede(rollout.sign_off, why=f"cancelled: {why}", by=SYSTEM, now=now)
     move(rollout, R.CANCELLED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
-
-
-def _validated(run: Run, now: datetime) -> None:
-    rollout = run.rollout
-    try:
-        Rollout.objects.filter(pk=rollout.pk).update(backup=commands.backup_of(run))
-        freezing.require_still(rollout, since=run.created_at)
-        freezing.freeze(rollout, by=opening.opener(run), now=now)
-    except actions.Refused as refusal:
-        move(run.rollout, R.DRAFT, by=SYSTEM, now=now, why=str(refusal), state_why=str(refusal))
-    drafting.yield_to_newer(rollout, by=SYSTEM, now=now)
-
-
-def _deployed(run: Run, now: datetime) -> None:
-    if run.watch is not None:
-        watcher.close(run.watch, now=now)
-    move(
-        run.rollout,
-        R.SUCCEEDED,
-        by=SYSTEM,
-        now=now,
-        why="watched to the end without a breach",
-        ended_at=now,
-        needs_decision="",
-    )
-
-
-def _rolled_back(run: Run, now: datetime) -> None:
-    rollout = run.rollout
-    why = f"restored from {run.restores}, every file equal by sha256, 3 health checks and smoke tests OK"
-    move(rollout, R.ROLLED_BACK, by=SYSTEM, now=now, why=why, ended_at=now)
-    aftermath.lock_after_rollback(run, why=why, now=now)
 
 
 def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:

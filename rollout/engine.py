@@ -22,6 +22,7 @@ from approvals import ledger
 from monitoring import audit
 from monitoring.audit import SYSTEM
 from rollout import actions, ballast, borne, commands, endings, freezing, glass, opening, recovering, runner, watching
+from rollout.finishing import finished
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
 from rollout.last_words import how, outcome_in, was_killed
 from rollout.models import BreakGlass, Effect, Rollout, Run, Step
@@ -78,7 +79,7 @@ def _go_on(run: Run, now: datetime) -> None:
         if not _may_go_on(run, following, now):
             return
         if following is None:
-            endings.finished(run, now=now)
+            finished(run, now=now)
         else:
             watching.begin(run, following, now=now)
 
@@ -95,12 +96,15 @@ def _may_go_on(run: Run, step: Step | None, now: datetime) -> bool:
 
 def _begin(run: Run, now: datetime) -> bool:
     """Let a queued run begin, if its target is free; return whether it did."""
-    if borne.is_to_abort(run):
-        endings.aborted(run, now=now)
-        return False
     try:
-        require_room()
         with audit.turn():
+            if why := borne.not_told(run):
+                endings.not_borne_out(run, None, why=f"{why}{borne.EDITED}", now=now)
+                return False
+            if borne.is_to_abort(run):
+                endings.aborted(run, now=now)
+                return False
+            require_room()
             opening.say_why(run.rollout, "")
             if run.kind == Run.Kind.DEPLOY:
                 _ask_again(run.rollout, run, now)
@@ -126,7 +130,7 @@ def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
     changed = freezing.changed(rollout)
     if changed:
         raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
-    if rollout.sign_off is None or (why := borne.not_about(rollout.sign_off, rollout) or borne.not_told(run)):
+    if rollout.sign_off is None or (why := borne.not_about(rollout.sign_off, rollout)):
         raise actions.Refused(why if rollout.sign_off else "there is no sign-off")
     require_clock(rollout.sign_off, now=now)
     if broken is not None:

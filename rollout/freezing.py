@@ -25,7 +25,7 @@ def manifest_of(rollout: Rollout) -> dict[str, object]:
     return plan.manifest(
         _facts(rollout, declared),
         deploy_steps=plan.deploy(target, version, plan.release_dir(rollout.pk, version)),
-        rollback_steps=plan.rollback(target, rollout.target.live_version),
+        rollback_steps=plan.rollback(rollout.target.live_version),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import aftermath, alarms, borne, endings, heartbeat, opening
+from rollout import aftermath, alarms, borne, endings, finishing, heartbeat, opening
 from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -50,7 +50,7 @@ def host_lost(run: Run, *, now: datetime) -> None:
     if step is None and (wrong := borne.why_not(run)):
         endings.not_borne_out(run, None, why=wrong, now=now)
     elif step is None:
-        endings.finished(run, now=now)
+        finishing.finished(run, now=now)
     elif step.kind == "watch":
         _watched_alone(run, step, why=why, now=now)
     elif step.effect or run.kind == Run.Kind.ROLLBACK or opening.has_effects(run.rollout):

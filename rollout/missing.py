@@ -11,10 +11,8 @@ from django.conf import settings
 
 from monitoring import audit, incidents, storage
 from monitoring.models import Attachment, Incident
-from monitoring.routes import Route
-from rollout import transitions
-from rollout.config_reader import ComponentError
-from rollout.models import Artifact, Backup, Component
+from rollout import routing, transitions
+from rollout.models import Artifact, Backup
 
 TITLE = "Kept files are missing or damaged"
 FOUND_BAD = "found "
@@ -142,16 +140,7 @@ def _open(component: str, lost: list[Lost], now: datetime) -> None:
         summary="\n".join([*(str(one) for one in lost), "", ADVICE]),
         runbook="incident",
         by=audit.SYSTEM,
-        routes=routes_of(component),
+        routes=routing.of_named(component),
         url=f"{settings.GR_BASE_URL}/incidents/",
         now=now,
     )
-
-
-def routes_of(name: str) -> tuple[Route, ...]:
-    """Return where a component's notices go; console and file where nobody can say."""
-    component = Component.objects.filter(name=name).first()
-    try:
-        return component.spec.routes if component else (Route(channel="console"), Route(channel="file"))
-    except ComponentError:
-        return (Route(channel="console"), Route(channel="file"))

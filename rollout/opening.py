@@ -13,7 +13,7 @@ from approvals.ledger import Refused
 from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import commands, opened, plan, runner, transitions
+from rollout import commands, opened, plan, routing, runner, transitions
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -60,7 +60,7 @@ def rollback_run(
             rollout, R.ROLLING_BACK, by=by, now=now, why=why, state_why=why, needs_decision="", ended_at=None, **used
         )
         version = restores.release_version if restores else rollout.previous_version
-        steps = plan.rollback(rollout.target.spec, version)
+        steps = plan.rollback(version)
         return _open(
             rollout,
             Run.Kind.ROLLBACK,
@@ -123,7 +123,7 @@ def open_incident(rollout: Rollout, severity: str, *, title: str, why: str, runb
         summary=why,
         runbook=runbook,
         by=audit.SYSTEM,
-        routes=rollout.target.component.spec.routes,
+        routes=routing.of(rollout.target.component),
         url=transitions.url_of(rollout),
         now=now,
     )

@@ -99,7 +99,7 @@ def deploy(target: TargetSpec, version: str, release_dir: str) -> tuple[StepPlan
     )
 
 
-def rollback(target: TargetSpec, previous_version: str) -> tuple[StepPlan, ...]:
+def rollback(previous_version: str) -> tuple[StepPlan, ...]:
     """Return the steps that bring back the state that a backup holds, in the order of DESIGN.md section 4."""
     live = {"on": "live", "version": previous_version}
     return (

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from rollout import freezing
 from rollout.archive import dump
 from rollout.archive.errors import BackupError
-from rollout.models import Rollout
+from rollout.config_reader import ComponentError
+from rollout.models import Backup, Rollout
+from rollout.target import TargetSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,27 @@ def undo_of(rollout: Rollout) -> Undo | None:
     backup = rollout.backup
     if backup is None:
         return None
-    target = rollout.target.spec
+    rows: list[tuple[str, str, int]]
+    try:
+        target = rollout.target.spec
+    except ComponentError as error:
+        rows, problem, keeps_database = [], f"The configuration in force cannot be read: {error}", False
+    else:
+        (rows, problem), keeps_database = _rows_since(backup, target), target.database == "keep"
+    return Undo(
+        from_version=rollout.target.live_version,
+        to_version=backup.release_version,
+        backup=str(backup),
+        backup_sha256=backup.sha256,
+        migrations=tuple(freezing.migrations_of(rollout)),
+        rows=tuple(sorted(rows, key=lambda row: -row[2])),
+        keeps_database=keeps_database,
+        problem=problem,
+    )
+
+
+def _rows_since(backup: Backup, target: TargetSpec) -> tuple[list[tuple[str, str, int]], str]:
+    """Return (database, table, rows more than in the backup) where there are any; and what could not be counted."""
     rows, problem = [], ""
     for database, before in backup.rows.items():
         if database not in target.sqlite:
@@ -53,13 +75,4 @@ def undo_of(rollout: Rollout) -> Undo | None:
             problem = f"{database} could not be read: {error}"
             continue
         rows += [(database, table, count) for table, count in changes.items() if count]
-    return Undo(
-        from_version=rollout.target.live_version,
-        to_version=backup.release_version,
-        backup=str(backup),
-        backup_sha256=backup.sha256,
-        migrations=tuple(freezing.migrations_of(rollout)),
-        rows=tuple(sorted(rows, key=lambda row: -row[2])),
-        keeps_database=target.database == "keep",
-        problem=problem,
-    )
+    return rows, problem

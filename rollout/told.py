@@ -36,6 +36,21 @@ def configuration_problems(row: Component) -> Iterator[str]:
         yield f"the configuration of {row} stands elsewhere than #{entries[0]['seq']} says"
 
 
+def target_problems(target: Target) -> Iterator[str]:
+    """Yield how what a target is reached by is not what the audit tells to be in force.
+
+    Of one that the configuration in force does not declare any more: what came into force before it.
+    """
+    yield from configuration_problems(target.component)
+    try:
+        row = target.declaration[0]
+    except component.ComponentError as error:
+        yield f"nothing declares {target}: {error}"
+        return
+    if row.state != Configuration.State.LIVE:
+        yield from _past_problems(row)
+
+
 def in_force(row: Component, *others: Configuration) -> Configuration | None:
     """Return the configuration that came into force by what the audit tells, whichever row says that it is the one.
 
@@ -109,6 +124,15 @@ def _took(entry: Json, run_id: int) -> bool:
     """Say whether an entry tells of the backup that a deploy took, and not of an undo copy or one on request."""
     wanted = {"run": run_id, "kind": Backup.Kind.BACKUP}
     return entry["action"] == TAKEN and all(entry["data"].get(name, value) == value for name, value in wanted.items())
+
+
+def _past_problems(row: Configuration) -> Iterator[str]:
+    """Yield how a configuration that was in force once is not one of which the audit tells that."""
+    entries, wrong = audit_told.told(_of(row.component, LOADED, CONFIRMED).filter(body__contains=row.sha256))
+    yield from wrong
+    in_force = [one for one in entries if not one["data"].get("pending", False)]
+    if not any(_has_told_text(row, [one]) and _has_told_place(row, [one]) for one in in_force):
+        yield f"no entry of the audit tells that the configuration {row}, which declares the target, came into force"
 
 
 def _came_into_force(row: Component) -> tuple[list[Json], list[str]]:

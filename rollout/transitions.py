@@ -14,7 +14,7 @@ from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
 from monitoring.notices import Severity
 from monitoring.routes import Route
-from rollout import nudge, states
+from rollout import nudge, routing, states
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.swap import swap
@@ -148,7 +148,7 @@ def tell(
         subject=subject_of(rollout),
         severity=severity,
         context=context,
-        routes=every_route(rollout) if everywhere else rollout.target.component.spec.routes,
+        routes=every_route(rollout) if everywhere else routing.of(rollout.target.component),
         key=f"{event}-{key}",
         url=url_of(rollout),
         now=now,
@@ -157,7 +157,7 @@ def tell(
 
 def every_route(rollout: Rollout) -> tuple[Route, ...]:
     """Return the channels of the component's routes, each for every event: nobody has filtered away what is loud."""
-    return tuple(Route(channel=one.channel) for one in rollout.target.component.spec.routes)
+    return tuple(Route(channel=one.channel) for one in routing.of(rollout.target.component))
 
 
 def _nudge_github(rollout: Rollout) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from monitoring import audit, incidents, storage
 from monitoring.models import Incident
-from rollout import missing, transitions
+from rollout import routing, transitions
 from rollout.archive import writer
 from rollout.config_reader import ComponentError
 from rollout.models import Backup, Target
@@ -134,7 +134,7 @@ def _open(component: str, found: list[Unnamed], now: datetime) -> None:
         summary="\n".join([*(str(one) for one in found), "", ADVICE]),
         runbook="incident",
         by=audit.SYSTEM,
-        routes=missing.routes_of(component),
+        routes=routing.of_named(component),
         url=f"{settings.GR_BASE_URL}/incidents/",
         now=now,
     )

@@ -7,7 +7,7 @@ from monitoring.audit import SYSTEM
 from monitoring.gates import GateProfile
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
-from rollout import borne, commands, endings, freezing, transitions
+from rollout import borne, commands, endings, freezing, routing, transitions
 from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -28,7 +28,7 @@ def begin(run: Run, step: Step, *, now: datetime) -> None:
         started_at=now,
         cwd=str(current),
         env={f"GR_{key.upper()}": value for key, value in known.items()},
-        routes=rollout.target.component.spec.routes,
+        routes=routing.of(rollout.target.component),
         url=transitions.url_of(rollout),
     )
     with audit.turn():

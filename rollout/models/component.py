@@ -25,12 +25,15 @@ class Component(models.Model):
 
     @property
     def live(self) -> "Configuration":
-        """Return the configuration in force."""
-        return self.configurations.get(state=Configuration.State.LIVE)
+        """Return the configuration in force; raise ComponentError where none is."""
+        found = self.configurations.filter(state=Configuration.State.LIVE).first()
+        if found is None:
+            raise ComponentError(self.name, "a configuration in force: load its component.toml again")
+        return found
 
     @property
     def spec(self) -> configuration.Component:
-        """Return the parsed configuration in force."""
+        """Return the parsed configuration in force; raise ComponentError where none is, or it cannot be read."""
         return self.live.parsed()
 
 
@@ -129,11 +132,16 @@ class Target(models.Model):
 
         A target that left the configuration while it is watched, or to be rolled back, is still to be reached.
         """
+        return self.declaration[1]
+
+    @property
+    def declaration(self) -> "tuple[Configuration, configuration.Environment]":
+        """Return what is `declared` of this target, behind the configuration that declares it."""
         in_force = self.component.configurations.filter(state__in=[Configuration.State.LIVE, Configuration.State.PAST])
         for one in sorted(in_force, key=lambda row: (row.state != Configuration.State.LIVE, -row.pk)):
             for environment in one.parsed().environments:
                 if environment.name == self.environment.name:
-                    return environment
+                    return one, environment
         raise ComponentError(f"environments.{self.environment.name}", "an environment that was declared once")
 
 

@@ -58,8 +58,7 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
     """Show one component whole."""
     found = get_object_or_404(Component, name=name)
     configurations = list(found.configurations.all()[:12])
-    live = next((one for one in configurations if one.state == Configuration.State.LIVE), None) or found.live
-    spec, problem = _parsed(live)
+    spec, live, problem = _in_force(found)
     user: Any = request.user
     roles = people.current_roles(user, name)
     context = {
@@ -120,11 +119,17 @@ def _going_on(rollouts: QuerySet[Rollout]) -> dict[int, Rollout]:
     return {one.target_id: one for one in open_ones}
 
 
-def _parsed(live: Configuration) -> tuple[component.Component | None, str]:
+def _in_force(found: Component) -> tuple[component.Component | None, Configuration | None, str]:
+    """Return the configuration in force, parsed and as it was loaded, or what is wrong with it.
+
+    The page is made all the same: here a second admin answers the one that takes its place.
+    """
+    live = None
     try:
-        return live.parsed(), ""
+        live = found.live
+        return live.parsed(), live, ""
     except ComponentError as error:
-        return None, str(error)
+        return None, live, str(error)
 
 
 def _pending(one: Configuration, user: User) -> dict[str, Any]:

@@ -209,9 +209,9 @@ def _unknown(facts: Facts) -> NextAction:
     step, why = (f"“{facts.step}”", "") if facts.step else ("A step", f"{facts.state_why} ")
     safe = " Rolling back is safe: it restores and proves every file." if facts.can_roll_back else ""
     lead = f"{step} was started on {facts.place}, and nobody saw how it ended."
-    if facts.state_why.endswith("the database was edited"):  # so the engine ends what the audit does not bear out
-        lead = f"Stopped on {facts.place}: the database does not say what the audit tells."
-        why = f"{facts.state_why}. Find out who wrote there, and look at what is live. "
+    if not facts.step or facts.state_why.endswith("the database was edited"):
+        lead = f"Stopped on {facts.place}: the database does not say what the audit, or its anchor file, tells."
+        why = f"{facts.state_why.rstrip('.')}. Find out who wrote there, and look at what is live. "
     until = "a person decides below" if facts.step else "a person puts it right by hand, and says so"
     return NextAction(lead=lead, detail=f"{why}Nothing goes on or is deployed there until {until}.{safe}")
 

@@ -1,4 +1,4 @@
-"""What a request answers that failed: a full disk is told as one, a broken disk ends this process."""
+"""What a request answers that failed: a full disk and an unreadable configuration are told, a broken disk ends us."""
 
 import sys
 
@@ -10,9 +10,11 @@ from django.views.defaults import server_error as any_other
 from monitoring import storage
 from rollout import ballast
 from rollout.api.errors import problem
+from rollout.config_reader import ComponentError
 
 # What must be possible on a full disk; the reserve is kept for them.
 URGENT = frozenset({"rollout_abort", "rollout_rollback", "rollout_settle"})
+UNREADABLE = "The configuration of a component that is in force cannot be read"
 FULL = "The disk of Guarded Rollout is full; nothing was changed and nothing was kept."
 
 
@@ -22,6 +24,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if error is None:
         return any_other(request)
+    if isinstance(error, ComponentError):
+        return _unreadable(request, error)
     if ballast.is_broken(error):
         storage.die_of_disk(f"the database: {error}")
     if not ballast.is_full(error):
@@ -32,3 +36,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return problem(507, FULL, "the same request again, once there is room")
     page = loader.get_template("507.html").render({"full": FULL, "again": again})
     return HttpResponse(page, status=507)
+
+
+def _unreadable(request: HttpRequest, error: ComponentError) -> HttpResponse:
+    """Say which configuration cannot be read, and how to get past that; rollbacks by the system need none."""
+    if request.path.startswith("/api/"):
+        return problem(500, f"{UNREADABLE}: {error}", "an admin loads its component.toml again")
+    page = loader.get_template("500_configuration.html").render({"error": str(error)})
+    return HttpResponse(page, status=500)

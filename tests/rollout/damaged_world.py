@@ -152,7 +152,7 @@ DAMAGE: list[Callable[[Intent], None]] = [
 def rolled_back(intent: Intent, folder: Frame) -> dict[str, Outcome]:
     """Run the steps of the plan up to the start, as the engine does; return how each ended."""
     ended = {}
-    for step in plan.rollback(intent.target, "1.0.0")[:6]:
+    for step in plan.rollback("1.0.0")[:6]:
         outcome = RUNS[step.kind].run(replace(intent, params=step.params), folder)
         assert outcome.ok
         ended[step.params.get("what", step.kind)] = outcome

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 
 from approvals.models import SignOff
 from monitoring import canonical
+from monitoring.models import Incident
 from rollout import actions, borne, engine, freezing, opened, plan
 from rollout.models import Artifact, BreakGlass, Rollout, Run, Step, Target
 from tests import factories
@@ -56,13 +57,14 @@ def test_a_deploy_that_nobody_started_does_nothing(target: Target, cast: Cast, f
     steps = plan.deploy(target.spec, "1.1.0", plan.release_dir(rollout.pk, "1.1.0"))
     run = write(rollout, "deploy", list(steps), state="RUNNING", epoch=1)
     engine.advance(run.pk)
-    assert fake.started == [] and "no entry of the audit tells" in fresh(rollout).state_why
+    assert (fake.started, Run.objects.get(pk=run.pk).state, fresh(rollout).state) == ([], "FAILED", "WAITING")
+    assert "no entry of the audit tells" in Incident.objects.get().summary
 
 
 def test_a_rollback_that_nobody_started_does_nothing(target: Target, cast: Cast, fake: FakeRunner) -> None:
     rollout = factories.make_waiting(target, cast["rita"])
     Rollout.objects.filter(pk=rollout.pk).update(state="ROLLING_BACK")
-    run = write(rollout, "rollback", list(plan.rollback(target.spec, "1.0.0")), state="RUNNING", epoch=1)
+    run = write(rollout, "rollback", list(plan.rollback("1.0.0")), state="RUNNING", epoch=1)
     engine.advance(run.pk)
     assert fake.started == [] and Run.objects.get(pk=run.pk).state == "FAILED"
 

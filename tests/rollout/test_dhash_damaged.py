@@ -57,7 +57,7 @@ def test_it_is_rolled_back_and_answers_with_the_rows_of_the_backup(dhash: world.
     ruin(dhash)
     intent = intent_for(dhash, backup=facts["path"], backup_sha256=facts["sha256"], live_version="1.1.0")
     ended: list[Outcome] = []
-    for step in plan.rollback(intent.target, "1.0.0"):
+    for step in plan.rollback("1.0.0"):
         made = Intent(**{**vars(intent), "params": step.params, "step_kind": step.kind})
         ended.append(STEPS[step.kind].run(made, frame))
         if step.kind == "restore":

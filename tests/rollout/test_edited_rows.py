@@ -69,7 +69,7 @@ def test_entries_beyond_the_head_open_no_run(target: Target, cast: Cast, fake: F
     run = write(rollout, "deploy", list(plan.deploy(target.spec, "1.1.0", "x")), state="RUNNING", epoch=1)
     appended("run.deploy.opened", transitions.subject_of(run), audit.head()[0] + 1000, new="RUNNING")
     engine.advance(run.pk)
-    assert fake.started == [] and state(run) == ("FAILED", "FAILED")
+    assert fake.started == [] and state(run) == ("FAILED", "WAITING")
 
 
 def test_a_sign_off_that_was_used_rests_on_approvals(target: Target, cast: Cast) -> None:
@@ -96,7 +96,8 @@ def test_a_run_that_ended_and_is_written_as_running_undoes_nothing_below_a_newer
     forger.edit(Run.objects.get(pk=old.pk), state="RUNNING")
     forger.edit(old.steps.get(kind="watch"), state="PENDING")
     engine.advance(old.pk)
-    assert state(old) == ("UNKNOWN", "UNKNOWN") and not Run.objects.filter(kind="rollback").exists()
+    assert state(old) == ("SUCCEEDED", "SUCCEEDED") and not Run.objects.filter(kind="rollback").exists()
+    assert Incident.objects.get().title == f"Run {old.pk} was over"
 
 
 def test_a_deploy_that_was_written_as_begun_undoes_nothing(target: Target, cast: Cast, fake: FakeRunner) -> None:
@@ -105,7 +106,7 @@ def test_a_deploy_that_was_written_as_begun_undoes_nothing(target: Target, cast:
     run = write(rollout, "deploy", list(plan.deploy(target.spec, "1.1.0", "x")), state="RUNNING", epoch=1)
     run.steps.filter(effect=True).update(attempt=1)
     engine.advance(run.pk)
-    assert state(run) == ("UNKNOWN", "UNKNOWN") and fake.started == []
+    assert state(run) == ("FAILED", "WAITING") and fake.started == []
 
 
 def test_an_abort_that_nobody_asked_for_is_none(deploy: Run, fake: FakeRunner) -> None:
@@ -255,7 +256,10 @@ def test_people_are_told_of_what_was_parked(deploy: Run, fake: FakeRunner) -> No
     assert incident.severity == "P0" and "the database was edited" in incident.summary
     assert "(attempt 0), not PENDING" in borne.why_not(Run.objects.get(pk=deploy.pk))
     page = browser(User.objects.get(username="olaf")).get(fresh(deploy.rollout).get_absolute_url()).content.decode()
-    assert "the database does not say what the audit tells" in page and "nobody saw how it ended" not in page
+    assert (
+        "the database does not say what the audit, or its anchor file, tells" in page
+        and "nobody saw how it ended" not in page
+    )
 
 
 @pytest.mark.parametrize("kind", ["deploy", "rollback"])

@@ -128,11 +128,11 @@ def test_an_abort_that_nobody_asked_for_ends_no_queued_run(queued: Run) -> None:
     assert state(queued) == ("RUNNING", "RUNNING")
 
 
-def test_a_queued_run_that_is_aborted_has_nothing_to_undo(queued: Run, cast: Cast) -> None:
+def test_a_queued_run_whose_rows_tell_of_more_has_nothing_to_undo(queued: Run, cast: Cast) -> None:
     switched_by_row(queued)
     actions.abort(fresh(queued.rollout), user=cast["olaf"], why="Not today, please.", by=actor(cast["olaf"]), now=NOW)
     engine.advance(queued.pk)
-    assert state(queued) == ("CANCELLED", "CANCELLED")
+    assert state(queued) == ("CANCELLED", "DRAFT")
 
 
 def test_a_validate_run_proves_the_archive_for_which_it_was_opened(

@@ -43,7 +43,7 @@ def manifest(**changed: Any) -> dict[str, Any]:
     return plan.manifest(
         facts(**changed),
         deploy_steps=plan.deploy(spec, "1.1.0", "releases/0001-1.1.0"),
-        rollback_steps=plan.rollback(spec, "1.0.0"),
+        rollback_steps=plan.rollback("1.0.0"),
     )
 
 
@@ -107,7 +107,7 @@ def test_a_backup_is_taken_before_the_first_effect() -> None:
 
 
 def test_a_rollback_proves_equality_before_the_start() -> None:
-    steps = plan.rollback(target(), "1.0.0")
+    steps = plan.rollback("1.0.0")
     proof = next(number for number, step in enumerate(steps) if step.params.get("what") == "restored")
     assert kinds(steps).index("restore") < proof < kinds(steps).index("start")
 

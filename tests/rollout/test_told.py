@@ -204,6 +204,75 @@ def test_a_rollback_by_itself_goes_by_no_manifest_that_was_swapped(
     assert "its digest is not what #" in borne.why_not(factories.told(run))
 
 
+@pytest.mark.parametrize("when", ["before the breach", "while it stops"])
+def test_a_rollback_by_itself_goes_by_the_manifest_that_its_deploy_began_with(
+    succeeded: Rollout, target: Target, cast: Cast, fake: FakeRunner, when: str
+) -> None:
+    rejected = factories.make_waiting(Target.objects.get(environment__name="staging"), cast["rita"], "1.0.9")
+    factories.decide(rejected, cast["ann"], "approver", kind="REJECT")
+    other = {name: getattr(fresh(rejected), name) for name in ("manifest", "digest", "sign_off_id")}
+    deploy = drive(succeeded.runs.get(kind="deploy"), fake)
+    run = None if when == "before the breach" else drive(breach(deploy), fake, stop_at="stop")
+    forger.edit(fresh(succeeded), **other)
+    begun = len(fake.started)
+    if run is None:
+        run = breach(deploy)
+    else:
+        fake.succeed()
+    drive(run, fake)
+    assert (len(fake.started), fresh(succeeded).state) == (begun, "NOT_RESTORED")
+
+
+def breach(deploy: Run) -> Run:
+    """Let a gate of the watch break, and return the rollback that begins."""
+    factories.decide_watches("BREACHED")
+    engine.advance(deploy.pk)
+    return Run.objects.get(kind="rollback")
+
+
+@pytest.fixture
+def retired(succeeded: Rollout, loaded: Callable[[str], Configuration], cast: Cast, fake: FakeRunner) -> Rollout:
+    """Return a rollout whose target left the configuration, as a second admin confirmed."""
+    factories.decide_watches("PASSED")
+    drive(succeeded.runs.get(kind="deploy"), fake)
+    production, staging = TOML.index("[environments.production]"), TOML.index("[environments.staging]")
+    second_admin.confirm(loaded(TOML[:production] + TOML[staging:]), asker=asker(cast["ari"]))
+    assert fresh(succeeded).target.retired
+    return fresh(succeeded)
+
+
+def test_a_target_that_left_the_configuration_is_rolled_back_by_what_was_in_force(
+    retired: Rollout, backup: Backup, cast: Cast, fake: FakeRunner
+) -> None:
+    assert roll_back(retired, backup, cast, fake).state == "RUNNING"
+
+
+def test_a_target_that_left_the_configuration_is_reached_by_no_text_that_was_edited(
+    retired: Rollout, backup: Backup, cast: Cast, fake: FakeRunner
+) -> None:
+    past = Configuration.objects.get(state="PAST")
+    forger.edit(past, text=past.text.replace("./env/production", "/elsewhere"))
+    assert roll_back(retired, backup, cast, fake).state == "FAILED"
+
+
+def test_a_past_configuration_that_nobody_loaded_declares_nothing(target: Target, cast: Cast) -> None:
+    live = target.component.live
+    made = {
+        "component": target.component,
+        "text": live.text.replace("[environments.production]", "[environments.live]"),
+        "state": "PAST",
+    }
+    digest = component.sha256_of(made["text"], live.gates_text)
+    told_so = {"sha256": digest, "gates_text": live.gates_text, "base_dir": live.base_dir, "loaded_at": NOW}
+    Configuration.objects.create(**made, **told_so)
+    forger.edit(target.environment, name="live")
+    assert "which declares the target, came into force" in "".join(told.target_problems(fresh_target(target)))
+
+
+def fresh_target(target: Target) -> Target:
+    return Target.objects.get(pk=target.pk)
+
+
 def test_no_backup_is_taken_by_a_configuration_that_nobody_loaded(target: Target, cast: Cast, fake: FakeRunner) -> None:
     put(target, HARMLESS)
     with pytest.raises(Refused, match="load the file again"):

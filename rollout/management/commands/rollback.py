@@ -69,7 +69,7 @@ class Command(shell.ActingCommand):
                 self.say(f"  {database} {table}: {count:+d} rows since the backup")
             if undo.problem:
                 self.say(f"  {undo.problem}")
-        steps = plan.rollback(rollout.target.spec, backup.release_version)
+        steps = plan.rollback(backup.release_version)
         for number, step in enumerate(steps, start=1):
             self.say(f"  [{number}/{len(steps)}] {step.title}{' (changes the target)' if step.effect else ''}")
         self.say("Nothing was done.")
