@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import anchors, audit_told, signing
+from . import anchors, audit_told, signing, unsigned
 from .anchors import Point
 from .audit_told import BROKEN
 from .models import AuditEntry, Checkpoint
@@ -41,7 +41,8 @@ def keep_up() -> int:
     if anchors.refusal():
         return 0  # what is there is the only witness: nothing of this database is written behind it
     known = anchors.last() or Point(0, GENESIS)
-    missing = list(Checkpoint.objects.filter(seq__gt=known.seq).order_by("seq"))
+    # what has no number comes after all others: it must not keep them out
+    missing = list(unsigned.numbered().filter(seq__gt=known.seq).order_by("seq"))
     force = in_force() if missing else Force()
     lines = []
     for one in missing:

@@ -3,21 +3,19 @@
 import json
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Q
 
-from . import anchoring, anchors, audit, audit_told, canonical, signing, storage
+from . import anchoring, anchors, audit, audit_told, canonical, signing, storage, unsigned
 from .audit import SYSTEM, Subject
 from .models import AuditEntry, Checkpoint
 from .signing import Signer, SigningError
 from .verify import GENESIS, KIND, key_id
 
 EVERY = 100  # entries
-AT_LATEST = timedelta(seconds=60)
-LATE = 3 * AT_LATEST  # then nobody signs
 KEY = Subject(kind="audit", id="1", label="audit key")
 
 log = logging.getLogger(__name__)
@@ -60,7 +58,7 @@ class Notary:
             self.signed_to = last.seq  # another pulse was faster
             anchoring.keep_up()
             return False
-        if seq - last.seq >= EVERY or abs(now - last.at) >= AT_LATEST:
+        if seq - last.seq >= EVERY or abs(now - last.at) >= unsigned.AT_LATEST:
             return True
         at_once = Q()
         for action in self.prompt:
@@ -104,7 +102,7 @@ def sign(signer: Signer, *, now: datetime) -> Checkpoint | None:
     with audit.turn():
         seq, digest = audit.head()
         last = newest()
-        if wrong := _beyond(last, seq):
+        if wrong := unsigned.beyond(last.seq if last else 0, seq):
             raise SigningError(f"Nothing is signed: {wrong}.")
         if seq == 0 or (last is not None and last.seq == seq):
             return None
@@ -129,36 +127,8 @@ def in_force() -> str:
 
 
 def newest() -> Checkpoint | None:
-    """Return the newest checkpoint."""
-    return Checkpoint.objects.order_by("-seq").first()
-
-
-def unsigned(*, now: datetime) -> str:
-    """Return a sentence when entries have waited for a checkpoint for too long; empty when all is well."""
-    if wrong := beyond():
-        return wrong
-    waiting = first_unsigned()
-    if waiting is None or now - waiting.at < LATE:
-        return ""
-    return f"#{waiting.seq} has waited for its checkpoint since {waiting.at:%Y-%m-%d %H:%M} UTC"
-
-
-def first_unsigned() -> AuditEntry | None:
-    """Return the oldest entry that no checkpoint covers yet."""
-    last = newest()
-    return AuditEntry.objects.filter(seq__gt=last.seq if last else 0).order_by("seq").first()
-
-
-def beyond() -> str:
-    """Return a sentence when a checkpoint is of an entry that is not there; empty when all is well."""
-    return _beyond(newest(), audit.head()[0])  # in this order: the head only grows
-
-
-def _beyond(last: Checkpoint | None, head: int) -> str:
-    if last is None or last.seq <= head:
-        return ""
-    said = f"a checkpoint of #{last.seq} stands beyond the last entry, #{head}"
-    return f"{said}: entries were cut off, or somebody wrote it"
+    """Return the newest checkpoint that has a number; `unsigned` tells of the others."""
+    return unsigned.numbered().order_by("-seq").first()
 
 
 def key_file() -> Path:

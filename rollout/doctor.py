@@ -12,7 +12,7 @@ from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from monitoring import anchoring, anchors, checkpoints, notices
+from monitoring import anchoring, anchors, notices, unsigned
 from rollout import access, ballast, doctor_hosts, places, readiness, routing
 from rollout.config_reader import ComponentError
 from rollout.drivers import DRIVERS
@@ -87,7 +87,7 @@ def _audit(now: datetime) -> Iterator[Finding]:
         yield Finding(level="bad", what=what, advice=advice)
     else:
         yield Finding(level="ok", what=f"the audit holds what {anchors.path()} knows of it")
-    late = checkpoints.unsigned(now=now) or anchoring.behind(before=now - checkpoints.LATE)
+    late = unsigned.late(now=now) or anchoring.behind(before=now - unsigned.LATE)
     if late:
         advice = "look into the log of pulse, which signs: is its key in place?"
         yield Finding(level="bad", what=late, advice=advice)

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from monitoring import anchors, chain_watch, checkpoints, notices, watcher
+from monitoring import anchors, chain_watch, notices, unsigned, watcher
 from rollout import heartbeat, hosts, nudge, places, wanting
 from rollout.models import Run
 from rollout.states import RunState as N
@@ -135,9 +135,9 @@ def audited() -> Iterator[Check]:
 
 def _signed() -> Check:
     """Ask for how long, as far as this process saw it, the oldest entry without a checkpoint has waited."""
-    waiting = checkpoints.first_unsigned()
+    waiting = unsigned.first()
     age_s = heartbeat.OBSERVER.age_s("unsigned", waiting.seq) if waiting else 0.0
-    late = age_s > checkpoints.LATE.total_seconds()
+    late = age_s > unsigned.LATE.total_seconds()
     detail = f"#{waiting.seq} has waited for its checkpoint for {age_s:.0f} s" if waiting and late else "it is"
-    beyond = checkpoints.beyond()
-    return Check(name="signed", ok=not late and not beyond, detail=beyond or detail)
+    ahead = unsigned.ahead()
+    return Check(name="signed", ok=not late and not ahead, detail=ahead or detail)

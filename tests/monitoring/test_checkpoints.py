@@ -7,9 +7,10 @@ import stat
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from monitoring import audit, audit_verify, checkpoints, signing
+from monitoring import anchors, audit, audit_verify, checkpoints, signing, unsigned
 from monitoring.models import AuditHead, Checkpoint
 from monitoring.signing import SigningError
+from tests.approvals import forger
 
 from .effects import NOW, later
 from .signed import house, notary, signed, write
@@ -51,7 +52,29 @@ def test_a_checkpoint_of_an_entry_that_is_not_there_stops_the_signing_and_is_tol
     write(1)
     clerk.look(later(60))
     assert signed() == [2, 9_000_000] and "stands beyond the last entry, #3" in clerk.said
-    assert "stands beyond the last entry, #3" in checkpoints.unsigned(now=later(61))
+    assert "stands beyond the last entry, #3" in unsigned.late(now=later(61))
+
+
+def put(key, *, following="", **columns):
+    """Put a row into the table of checkpoints, over the head and by a key, with other columns where they are given."""
+    seq, digest = audit.head()
+    text = checkpoints.text_of(key, seq, digest, NOW, following)
+    row = {"seq": seq, "hash": digest, "key": key.key, "body": text, "signature": key.sign(text), "at": NOW}
+    Checkpoint.objects.create(**row | columns)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps numbers alone in a column of numbers")
+@pytest.mark.parametrize("text", ["abc", "", "9 lives"])
+def test_a_text_in_place_of_a_number_is_told_and_stops_no_signing(text):
+    write(2)
+    clerk = notary()
+    clerk.look(NOW)
+    put(signing.load(checkpoints.key_file()), seq=9)
+    forger.edit(Checkpoint.objects.get(seq=9), seq=text)
+    write(1)
+    clerk.look(later(60))
+    assert unsigned.late(now=later(61)) == f"a checkpoint is kept with '{text}' for its number: somebody wrote it"
+    assert (anchors.last().seq, clerk.said) == (3, "")
 
 
 def test_the_checkpoint_tells_number_and_hash_of_the_head():
@@ -187,11 +210,11 @@ def test_a_rotation_that_was_cut_off_after_its_commit_is_finished():
 
 def test_entries_that_nobody_signs_are_told_after_three_minutes():
     write(1)
-    assert checkpoints.unsigned(now=later(179)) == ""
-    assert checkpoints.unsigned(now=later(180)).startswith("#1 has waited")
+    assert unsigned.late(now=later(179)) == ""
+    assert unsigned.late(now=later(180)).startswith("#1 has waited")
 
 
 def test_what_was_just_signed_is_not_told():
     write(1)
     notary().look(NOW)
-    assert checkpoints.unsigned(now=later(3600)) == ""
+    assert unsigned.late(now=later(3600)) == ""

@@ -12,10 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring import anchors, audit, chain_watch
 from monitoring.audit import SYSTEM, Subject
-from monitoring.models import Watch
+from monitoring.models import Checkpoint, Watch
 from rollout import actions, heartbeat, measures, nudge, readiness
 from rollout.models import Backup, Heartbeat, Target
 from tests import factories
+from tests.approvals import forger
 from tests.factories import NOW, actor
 from tests.fakes import FakeRunner, drive
 
@@ -93,6 +94,13 @@ def test_entries_that_nobody_signs_for_three_minutes_are_named(well: None, obser
     assert ready()["wrong"] == []
     observer.at += 181
     assert "signed" in ready()["wrong"]
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps numbers alone in a column of numbers")
+def test_a_checkpoint_with_a_text_in_place_of_its_number_is_named(well: None) -> None:
+    forger.edit(Checkpoint.objects.create(seq=1, at=timezone.now()), seq="abc")
+    told = ready()
+    assert told["wrong"] == ["signed"] and "kept with 'abc' for its number" in told["checks"]["signed"]["detail"]
 
 
 @pytest.mark.parametrize("name", ["pulse", "worker"])
