@@ -46,7 +46,7 @@ def keep_up() -> int:
     force = in_force() if missing else Force()
     lines = []
     for one in missing:
-        told = _sound(one)
+        told = sound(one)
         if told is not None and not force.allows(told["key"]) and told["key"] in _replaced(known):
             force.noted |= {told["key"]}
             lines.append(anchors.key_line(told["key"], why="as the audit tells", now=one.at))
@@ -59,6 +59,18 @@ def keep_up() -> int:
     if lines:
         anchors.append(*lines)
     return len(lines)
+
+
+def sound(one: Checkpoint) -> Mapping[str, Any] | None:
+    """Return what a checkpoint says, if it is signed, says what its columns show, and its entry stands."""
+    try:
+        told: Mapping[str, Any] = json.loads(one.body)
+        right = signing.check(bytes.fromhex(told["public_key"]), bytes.fromhex(one.signature), one.body.encode())
+        same = (told["seq"], told["hash"], told["key"]) == (one.seq, one.hash, one.key)
+        stands = AuditEntry.objects.filter(seq=one.seq, hash=one.hash).exists()
+        return told if right and same and stands and key_id(told["public_key"]) == one.key else None
+    except BROKEN:
+        return None  # somebody wrote into it
 
 
 def behind(*, before: datetime) -> str:
@@ -84,18 +96,6 @@ def in_force() -> Force:
         elif "checkpoint" in told and (upto is None or number_of(told["checkpoint"]) <= upto):
             return Force(noted=frozenset(noted)).after(json.loads(told["checkpoint"]))
     return Force(noted=frozenset(noted))
-
-
-def _sound(one: Checkpoint) -> Mapping[str, Any] | None:
-    """Return what a checkpoint says, if it is signed, says what its columns show, and its entry stands."""
-    try:
-        told: Mapping[str, Any] = json.loads(one.body)
-        right = signing.check(bytes.fromhex(told["public_key"]), bytes.fromhex(one.signature), one.body.encode())
-        same = (told["seq"], told["hash"], told["key"]) == (one.seq, one.hash, one.key)
-        stands = AuditEntry.objects.filter(seq=one.seq, hash=one.hash).exists()
-        return told if right and same and stands and key_id(told["public_key"]) == one.key else None
-    except BROKEN:
-        return None  # somebody wrote into it
 
 
 def _replaced(known: Point) -> frozenset[str]:

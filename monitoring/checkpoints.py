@@ -107,15 +107,16 @@ def sign(signer: Signer, *, now: datetime) -> Checkpoint | None:
         if seq == 0 or (last is not None and last.seq == seq):
             return None
         _require_in_force(signer, last)
-        if broken := audit_told.broken_since(*((last.seq, last.hash) if last else (0, GENESIS))):
-            raise SigningError(f"The audit does not hold, and is not signed any further: {broken[0]}.")
+        _require_whole(signer, last)
         return _checkpoint(signer, seq, digest, now)
 
 
 def rotate(old: Signer, new: Signer, *, now: datetime) -> None:
     """Announce a new key by an entry and by a checkpoint of the old one over it, in one transaction."""
     with audit.turn():
-        _require_in_force(old, newest())
+        last = newest()
+        _require_in_force(old, last)
+        _require_whole(old, last)
         data = {"key": new.key, "public_key": new.public_key, "retired": old.key}
         entry = audit.append(action="audit.key_announced", by=SYSTEM, subject=KEY, data=data, now=now)
         _checkpoint(old, entry.seq, entry.hash, now, following=new.public_key)
@@ -168,6 +169,20 @@ def _require_in_force(signer: Signer, last: Checkpoint | None) -> None:
     force = _in_force(last)
     if force not in ("", signer.key):
         raise SigningError(_wrong_key(signer.key, force))
+
+
+def _require_whole(signer: Signer, last: Checkpoint | None) -> None:
+    """Raise SigningError where the chain does not lead to the head from what is known without the database's word.
+
+    That is the newest checkpoint, if this very key signed it, or what the anchor file knows; else all is looked at.
+    """
+    told = anchoring.sound(last) if last else None
+    known = anchors.last()
+    after = (known.seq, known.hash) if known and known.seq else (0, GENESIS)
+    if last is not None and told is not None and told["key"] == signer.key:
+        after = last.seq, last.hash
+    if broken := audit_told.broken_since(*after):
+        raise SigningError(f"The audit does not hold, and is not signed any further: {broken[0]}.")
 
 
 def _in_force(last: Checkpoint | None) -> str:

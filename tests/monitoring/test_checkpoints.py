@@ -7,8 +7,8 @@ import stat
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from monitoring import anchors, audit, audit_verify, checkpoints, signing, unsigned
-from monitoring.models import AuditHead, Checkpoint
+from monitoring import anchors, audit, audit_told, audit_verify, checkpoints, signing, unsigned
+from monitoring.models import AuditEntry, AuditHead, Checkpoint
 from monitoring.signing import SigningError
 from tests.approvals import forger
 
@@ -55,12 +55,72 @@ def test_a_checkpoint_of_an_entry_that_is_not_there_stops_the_signing_and_is_tol
     assert "stands beyond the last entry, #3" in unsigned.late(now=later(61))
 
 
+@pytest.fixture
+def edited():
+    """Return a notary that signed three entries and refuses the next three, of which one was edited."""
+    write(3)
+    clerk = notary()
+    clerk.look(NOW)
+    write(3)
+    forger.edit(AuditEntry.objects.get(seq=5), why="it was quiet")
+    clerk.look(later(60))
+    assert signed() == [3]
+    return clerk
+
+
 def put(key, *, following="", **columns):
     """Put a row into the table of checkpoints, over the head and by a key, with other columns where they are given."""
     seq, digest = audit.head()
     text = checkpoints.text_of(key, seq, digest, NOW, following)
     row = {"seq": seq, "hash": digest, "key": key.key, "body": text, "signature": key.sign(text), "at": NOW}
     Checkpoint.objects.create(**row | columns)
+
+
+def refused(clerk):
+    """Append an entry and return whether the notary leaves it unsigned, because of the one that was edited."""
+    entry = write(1)
+    clerk.look(later(120))
+    return entry.seq not in signed() and "not signed any further: #5: why shows" in clerk.said
+
+
+def test_a_checkpoint_that_nobody_signed_hides_no_edit_below_it(edited):
+    put(signing.load(checkpoints.key_file()), signature="00")
+    assert refused(edited)
+
+
+def test_the_text_of_an_older_checkpoint_hides_no_edit_below_a_newer_row(edited):
+    known = Checkpoint.objects.get()
+    put(signing.load(checkpoints.key_file()), body=known.body, signature=known.signature)
+    assert refused(edited)
+
+
+def test_a_checkpoint_of_another_key_that_announces_ours_hides_no_edit_below_it(edited):
+    stranger = signing.make(checkpoints.key_file().with_name("other.pem"))
+    put(stranger, following=signing.load(checkpoints.key_file()).public_key)
+    assert refused(edited)
+
+
+def test_without_an_anchor_file_all_is_looked_at_below_a_checkpoint_that_does_not_hold(edited):
+    anchors.path().unlink()
+    put(signing.load(checkpoints.key_file()), signature="00")
+    assert refused(edited)
+
+
+def test_no_key_is_announced_over_an_edit(edited):
+    signing.make(checkpoints.next_file())
+    edited.look(later(120))
+    assert signed() == [3] and "not signed any further: #5: why shows" in edited.said
+
+
+def test_below_the_newest_checkpoint_of_its_own_key_pulse_does_not_look_again(monkeypatch):
+    clerk, seen = notary(), []
+    for at in (0, 60):
+        write(2)
+        clerk.look(later(at))
+    monkeypatch.setattr(audit_told, "broken_since", lambda seq, digest: seen.append(seq) or [])
+    write(1)
+    clerk.look(later(120))
+    assert (seen, signed()) == ([4], [2, 4, 5])
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps numbers alone in a column of numbers")
