@@ -338,6 +338,13 @@ def test_whom_a_number_names_in_the_list_of_artifacts_is_not_established(taken: 
     assert "artifacts' release, run, by, replaced_at more than SHA256SUMS says" in said
 
 
+@pytest.mark.parametrize("kind", ["anything", "deploy-anything"])
+def test_a_file_without_a_name_of_a_kind_that_nobody_makes_is_named(taken: Unpacked, kind: str) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**rows[-1], "kind": kind, "name": None, "sha256": "e" * 64})
+    wrong(taken, f"{kind} None with sha256 {'e' * 64}: no entry tells of it")
+
+
 # --- the chain -------------------------------------------------------------------------------------------------------
 def test_a_dropped_entry_is_named(taken: Unpacked) -> None:
     taken.lines(lambda rows: [row for row in rows if row is not entry(rows, "rollout.approved")])
