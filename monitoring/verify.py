@@ -1,7 +1,4 @@
-"""Verify a bundle, or an exported audit chain, with nothing but the standard library (Python 3.11).
-
-`python verify.py` in an unpacked bundle, or with an export's path; formats: docs/audit-format.md, docs/sign-off.md.
-"""
+"""Verify an unpacked bundle, or an exported audit chain, with nothing but the standard library (Python 3.11)."""
 
 import argparse
 import base64
@@ -159,7 +156,7 @@ def read_signed(lines: Iterable[str]) -> Iterator[Signed]:
 
 def main(argv: list[str] | None = None) -> int:
     """Verify a bundle or a file, print what was established and what not; return 0 when all holds, 1 when not."""
-    parser = argparse.ArgumentParser(description="Verify an unpacked bundle, or an exported audit chain.")
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Formats: docs/audit-format.md, docs/sign-off.md.")
     parser.add_argument("path", type=Path, nargs="?", default=Path(), help="a bundle's folder (this one) or a file")
     parser.add_argument("--head", action="append", default=[], metavar="SEQ:HASH", help="a head known from outside")
     parser.add_argument("--checkpoints", action="append", default=[], type=Path, metavar="FILE", help="known, too")
@@ -173,14 +170,15 @@ def main(argv: list[str] | None = None) -> int:
     rows, named = read_jsonl(_lines(file)), map(number_of, dict(signed))
     result = verify_entries(rows, anchors=heads, named=named, gaps=bool(bundle))
     verify_checkpoints(signed, result, trusted=options.key)
-    print(f"{result.count} entries, head {result.head}, {'the chain holds' if result.ok else 'THE CHAIN IS BROKEN'}")
-    print(f"{result.checkpoints} checkpoints, signed to #{result.signed_to} by key {result.key or '(none)'}")
+    said = [f"{result.count} entries, head {result.head}, {'the chain holds' if result.ok else 'THE CHAIN IS BROKEN'}"]
+    said += [f"{result.checkpoints} checkpoints, signed to #{result.signed_to} by key {result.key or '(none)'}"]
     seen, known = [*heads, *map(number_of, dict(outside))], bool(options.key or outside)
     try:
-        unknown = limits(result, outside=seen, key_known=known) + (bundle.check(result) if bundle else [])
-        sys.stdout.write("".join(f"not established: {limit}\n" for limit in unknown))
-    finally:  # also what was found before something could not be read
-        sys.stderr.write("".join(f"{problem}\n" for problem in result.problems))
+        said += map("not established: {}".format, limits(result, outside=seen, key_known=known))
+        said += bundle.check(result) if bundle else []
+    finally:  # also what was found before something could not be read; codes, for what a terminal would obey or hide
+        for out, line in [*((sys.stdout, line) for line in said), *((sys.stderr, line) for line in result.problems)]:
+            print("".join(one if one.isprintable() else f"U+{ord(one):04X}" for one in line), file=out)
     return 0 if result.ok else 1
 
 
@@ -294,7 +292,7 @@ class Bundle:
         self.unknown = [f"of {told} than SHA256SUMS says, whose sha256 {sha256(self.text)} a later *.bundled tells"]
 
     def check(self, result: Result) -> list[str]:
-        """Add what is wrong with all but the chain to its result, and return what could not be established."""
+        """Add what is wrong with all but the chain to its result; return what it is of, and what is not established."""
         asked = self.about["all_of"] or {"since": "~", "until": "~", "place": {}}
         period, first, last = self.about["period"] or asked, 0, 0
         for seq, body, _, _, columns in read_jsonl(_lines(self.folder / "audit.jsonl")):
@@ -310,10 +308,10 @@ class Bundle:
         first = first if [one["action"] for one in self.kept].count("rollout.created") == len(self.rollouts) else 0
         cut = [f"{span}: left out of what happened" for low, span in result.missing.items() if first < low < last]
         result.add(*cut, *self._files(), *self._decisions(), *self._evidence())
-        print(f"{self.about['of']}: {len(self.rollouts)} rollouts, {len(self.decisions)} decisions")
         if plain := sum(not row["assertion"] for row in self.decisions):
             self.unknown.append(f"more than the audit's word for {plain} decisions, which no passkey signed")
-        return self.unknown
+        of = f"{self.about['of']}: {len(self.rollouts)} rollouts, {len(self.decisions)} decisions"
+        return [of, *map("not established: {}".format, self.unknown)]
 
     def _read(self, name: str) -> Any:
         return json.loads("".join(_lines(self.folder / f"{name}.json")))
@@ -432,8 +430,7 @@ def _add(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[in
     if x == u and y != v:
         return None
     slope = (3 * x * x - 3) * pow(2 * y, -1, Q) if one == other else (v - y) * pow(u - x, -1, Q)
-    w = (slope * slope - x - u) % Q
-    return w, (slope * (x - w) - y) % Q
+    return (w := (slope * slope - x - u) % Q), (slope * (x - w) - y) % Q
 
 
 def _bytes(text: str) -> bytes:

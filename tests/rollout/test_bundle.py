@@ -345,6 +345,38 @@ def test_a_file_without_a_name_of_a_kind_that_nobody_makes_is_named(taken: Unpac
     wrong(taken, f"{kind} None with sha256 {'e' * 64}: no entry tells of it")
 
 
+# --- what is printed -------------------------------------------------------------------------------------------------
+HIDING = "\x1b[8m\rnothing\n\u202e\x9b8m"
+
+
+def test_no_terminal_obeys_what_a_bundle_says_of_itself(taken: Unpacked) -> None:
+    with taken.editing("bundle.json") as about:
+        about["of"] = HIDING
+    _, said, _ = taken.problems()
+    assert "U+001B[8mU+000DnothingU+000AU+202EU+009B8m: 1 rollouts, 3 decisions\n" in said
+
+
+def test_no_terminal_obeys_what_is_wrong_or_not_established(taken: Unpacked) -> None:
+    with taken.editing("decisions.json") as rows:
+        rows[0]["printed_name"] = HIDING
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**rows[-1], "kind": "golden", "name": "golden.log", "sha256": HIDING})
+    _, said, found = taken.problems()
+    assert not {"\x1b", "\r", "\u202e", "\x9b"} & {*said, *found}
+    assert "by U+001B[8mU+000DnothingU+000A" in found and "golden.log with sha256 U+001B[8mU+000D" in said
+
+
+def test_no_terminal_obeys_the_name_of_a_foreign_file(taken: Unpacked) -> None:
+    taken.write("\x1b[8m.json", b"[]")
+    assert taken.as_it_is()[2] == "U+001B[8m.json: no file of this bundle\n"
+
+
+def test_a_name_with_letters_of_any_script_is_printed_as_it_is(taken: Unpacked) -> None:
+    with taken.editing("bundle.json") as about:
+        about["of"] = "Ænne Ödegård, 安"
+    assert "Ænne Ödegård, 安: 1 rollouts" in taken.problems()[1]
+
+
 # --- the chain -------------------------------------------------------------------------------------------------------
 def test_a_dropped_entry_is_named(taken: Unpacked) -> None:
     taken.lines(lambda rows: [row for row in rows if row is not entry(rows, "rollout.approved")])
