@@ -288,8 +288,9 @@ class Bundle:
         self.about, self.decisions, self.artifacts = map(self._read, ("bundle", "decisions", "artifacts"))
         self.rollouts = {("rollout", str(number)) for number in self.about["rollouts"]}
         self.kept: list[Json] = []  # the entries that it is checked against
-        told = "bundle.json, logs, samples, notices, incidents, stories, artifacts' release, run, by, replaced_at more"
-        self.unknown = [f"of {told} than SHA256SUMS says, whose sha256 {sha256(self.text)} a later *.bundled tells"]
+        told = "artifacts' release, rollout, run, by, replaced_at, file, completeness"
+        more = f"more than SHA256SUMS says, whose sha256 {sha256(self.text)} a later *.bundled tells"
+        self.unknown = [f"of bundle.json, logs, samples, notices, incidents, stories, {told} {more}"]
 
     def check(self, result: Result) -> list[str]:
         """Add what is wrong with all but the chain to its result; return what it is of, and what is not established."""
@@ -337,7 +338,7 @@ class Bundle:
         yield from (f"decision {n}: #{it['seq']} tells of it, but decisions.json does not" for n, it in told.items())
 
     def _evidence(self) -> Iterator[str]:
-        told, signed = set[Any](), set[Any]()
+        told, signed, seen = set[Any](), set[Any](), set[Any]()
         for data, at, by in ((one["data"], one["at"], one["actor"]) for one in self.kept if "size" in one["data"]):
             facts = data.get("name", data.get("path")), data["sha256"], data["size"], at, by["via"], by["id"]
             told |= {(kind, *facts) for kind in ([data["kind"]] if "kind" in data else BACKUPS)}
@@ -353,10 +354,12 @@ class Bundle:
             if one["file"] and self.sums.get(one["file"]) != one["sha256"]:
                 yield f"{one['file']}: its sha256 is not the one in artifacts.json"
             made = (one["kind"].removeprefix("deploy-").removeprefix("rollback-"), one["name"]) in MADE.items()
-            if row not in told and not (made and row[5:] == ("system", None)):
-                yield f"{what}: no entry tells of it with this size, time, door and user"
+            if row in seen or (row not in told and not (made and row[5:] == ("system", None))):
+                yield f"{what}: no entry tells of it{' so often' * (row in seen)} with this size, time, door and user"
             elif row not in told and row[:4] not in signed:
                 self.unknown.append(f"more than SHA256SUMS says of {what}, which the product kept")
+            self.unknown += [f"the signed bytes of {what}: not inside"] if row[:4] in signed and not one["file"] else []
+            seen.add(row)
 
 
 # --- signatures: Ed25519 on -x² + y² = 1 + D·x²·y² modulo P, ECDSA on P-256, y² = x³ - 3·x + b modulo Q ---------------

@@ -335,7 +335,7 @@ def test_what_the_product_kept_and_no_entry_tells_of_is_not_established(taken: U
 
 def test_whom_a_number_names_in_the_list_of_artifacts_is_not_established(taken: Unpacked) -> None:
     _, said, _ = taken.as_it_is()
-    assert "artifacts' release, run, by, replaced_at more than SHA256SUMS says" in said
+    assert "artifacts' release, rollout, run, by, replaced_at, file, completeness more than SHA256SUMS says" in said
 
 
 @pytest.mark.parametrize("kind", ["anything", "deploy-anything"])
@@ -343,6 +343,33 @@ def test_a_file_without_a_name_of_a_kind_that_nobody_makes_is_named(taken: Unpac
     with taken.editing("artifacts.json") as rows:
         rows.append({**rows[-1], "kind": kind, "name": None, "sha256": "e" * 64})
     wrong(taken, f"{kind} None with sha256 {'e' * 64}: no entry tells of it")
+
+
+def test_the_signed_bytes_that_were_taken_out_are_not_established(taken: Unpacked) -> None:
+    with taken.editing("artifacts.json") as rows:
+        (archive,) = (one for one in rows if one["kind"] == "release_archive")
+        (taken.folder / archive["file"]).unlink()
+        archive["file"] = ""
+    _, said, _ = taken.problems()
+    what = f"release_archive dhash-1.1.0.zip with sha256 {archive['sha256']}"
+    assert f"not established: the signed bytes of {what}: not inside\n" in said
+
+
+def test_signed_bytes_that_are_inside_are_established(taken: Unpacked) -> None:
+    assert "not established: the signed bytes of" not in taken.as_it_is()[1]
+
+
+@pytest.mark.parametrize("kind", ["release_archive", "backup"])
+def test_a_second_row_of_a_file_is_named(taken: Unpacked, kind: str) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows.append({**next(one for one in rows if one["kind"] == kind), "rollout": 99})
+    wrong(taken, f"{kind} ", "no entry tells of it so often")
+
+
+def test_a_second_row_of_what_the_product_kept_is_named(taken: Unpacked) -> None:
+    with taken.editing("artifacts.json") as rows:
+        rows += 2 * [{**rows[-1], "kind": "golden", "name": "golden.log", "sha256": "e" * 64}]
+    wrong(taken, f"golden golden.log with sha256 {'e' * 64}: no entry tells of it so often")
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------
