@@ -38,8 +38,9 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/moves.py": (LEDGER, ()),
     "approvals/proven.py": (("proven",), ("edited_rows", "opened")),
     "approvals/stepup.py": (("stepup", "signins"), ()),
-    "rollout/borne.py": ((), ("borne", "edited_rows", "opened", "taken", "told")),
+    "rollout/borne.py": ((), ("borne", "as_told", "edited_rows", "opened", "taken", "told")),
     "rollout/opened.py": ((), ("borne", "opened", "taken")),
+    "rollout/as_told.py": ((), ("as_told", "edited_rows")),
     "rollout/told.py": ((), ("told", "opened", "second_admin", "loading")),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }
