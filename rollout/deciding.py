@@ -10,11 +10,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import F
 
-from approvals import ledger
+from approvals import ledger, proven
 from approvals.ledger import Refused
-from monitoring import audit, incidents
+from monitoring import anchors, audit, audit_told, incidents
 from monitoring.audit import Actor
-from monitoring.models import Incident
+from monitoring.models import AuditEntry, Incident
 from rollout import access, endings, nudge, opening, permits, probing, states, transitions
 from rollout.drivers import Answer
 from rollout.models import Effect, Rollout, Run, Step, Target
@@ -24,6 +24,7 @@ from rollout.states import StepState as S
 from rollout.transitions import ConflictError, move
 
 AGAIN_WITHIN = timedelta(hours=1)
+ASKED = "run.again_asked"
 
 
 def done(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, seen: int | None = None) -> None:
@@ -74,6 +75,8 @@ def try_again(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
         raise Refused(f"{run.again_by} asked for it, but may not do so any more: another person has to ask again.")
     said = f"asked by {run.again_by}: {run.again_why}; confirmed by {by.name}: {why.strip()}"
     with audit.turn():
+        if wrong := _not_asked(run, step):
+            raise Refused(f"The audit does not bear out that {run.again_by} asked: {wrong}; the database was edited.")
         move(step, S.PENDING, by=by, now=now, why=said, ended_at=None)
         _go_on(run, why=said, by=by, now=now)
         _tell(run, step, "run.again_confirmed", said, by=by, now=now)
@@ -107,6 +110,38 @@ def _may_still(run: Run) -> bool:
     return bool(ledger.current_roles(asker, run.target.component.name) & access.STOPPERS)
 
 
+def _not_asked(run: Run, step: Step) -> str:
+    """Return how the audit does not tell that another attempt was asked for as the row says; empty when it does.
+
+    The chain has to hold since, so that no entry of an answer is hidden. Names count for nothing: they may be erased.
+    """
+    about = transitions.subject_of(run)
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(subject_kind=about.kind, subject_id=about.id))
+    if wrong:
+        return wrong[0]
+    newest = next((one for one in reversed(entries) if one["new"] or one["action"] == ASKED), None)
+    try:
+        if newest is None or newest["action"] != ASKED or not _tells_of(newest, run, step):
+            return "no entry that was not answered since tells of it"
+    except proven.UNREADABLE as error:
+        return f"it cannot be read: {error!r}"
+    # as for its steps: a rollback waits for no anchor file that knows another audit
+    aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
+    return next(iter(audit_told.broken_since(*audit_told.root_of(newest["seq"], by_anchor=not aloof))), "")
+
+
+def _tells_of(entry: dict[str, Any], run: Run, step: Step) -> bool:
+    """Say whether an entry tells that whom the run's row names asked, then and for that reason, for this attempt."""
+    told, at = entry["data"], run.again_at
+    return bool(
+        (told["step"], told["attempt"]) == (step.number, step.attempt)
+        and entry["actor"]["id"] == run.again_by_id
+        and at is not None
+        and entry["at"] == audit.stamp(at)
+        and entry["why"].endswith(f": {run.again_why}")
+    )
+
+
 def _require_may_go_on(run: Run) -> None:
     if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
         raise Refused(f"{run.abort_by} asked to abort it: it will not go on. Choose not done, or roll back.")
@@ -126,7 +161,7 @@ def _ask(run: Run, step: Step, *, user: User, why: str, by: Actor, now: datetime
         asked = Run.objects.filter(pk=run.pk, state=N.UNKNOWN, version=run.version)
         if asked.update(again_by=user, again_why=why, again_at=now, version=F("version") + 1) != 1:
             raise ConflictError(f"{run} was decided, or asked for, by somebody else just now")
-        _tell(run, step, "run.again_asked", f"{by.name} asks for it to be tried again: {why}", by=by, now=now)
+        _tell(run, step, ASKED, f"{by.name} asks for it to be tried again: {why}", by=by, now=now)
         key = f"{run.pk}-{run.version}"
         transitions.tell(run, "try_again_asked", "critical", why=why, by=by, now=now, key=key, step=step.title)
 

@@ -8,12 +8,14 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
+from monitoring import audit
 from monitoring.models import AuditEntry, Incident
 from rollout import actions, commands, deciding, engine, leftovers, losing, probing
 from rollout.drivers import Answer
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
+from tests.approvals import forger
 from tests.factories import NOW, actor, fresh
 from tests.fakes import FakeRunner, drive
 
@@ -167,6 +169,89 @@ def test_what_was_asked_too_long_ago_is_asked_anew(deploy: Run, cast: dict, fake
     assert decide(deciding.try_again, rollout, cast["olaf"], after_s=after_s) is False
     deploy.refresh_from_db()
     assert deploy.again_by == cast["olaf"]
+
+
+EDITED = r"The audit does not bear out that olaf asked: .*; the database was edited"
+
+
+def refused_as_edited(run: Run, cast: dict) -> bool:
+    """Say whether tom, who confirms, is told that the database was edited, and nothing moves."""
+    with pytest.raises(Refused, match=EDITED):
+        decide(deciding.try_again, run.rollout, cast["tom"])
+    return fresh(run.rollout).state == R.UNKNOWN and run.steps.filter(state="UNKNOWN").exists()
+
+
+def test_what_a_row_says_that_another_asked_for_is_not_confirmed(deploy: Run, cast: dict, fake: FakeRunner) -> None:
+    lose_at(deploy, fake, "migrate")
+    forger.edit(deploy, again_by_id=cast["olaf"].pk, again_why=WHY, again_at=NOW)
+    assert refused_as_edited(deploy, cast)
+
+
+def test_what_one_asked_for_oneself_is_not_confirmed_under_anothers_name(
+    deploy: Run, cast: dict, fake: FakeRunner
+) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "migrate"), cast["tom"])
+    forger.edit(deploy, again_by_id=cast["olaf"].pk)
+    assert refused_as_edited(deploy, cast)
+
+
+@pytest.mark.parametrize("column", [{"again_at": NOW + timedelta(minutes=59)}, {"again_why": "he said so"}])
+def test_what_was_asked_for_is_not_confirmed_with_another_time_or_reason(
+    deploy: Run, cast: dict, fake: FakeRunner, column: dict[str, Any]
+) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "migrate"), cast["olaf"])
+    forger.edit(deploy, **column)
+    with pytest.raises(Refused, match=EDITED):
+        decide(deciding.try_again, deploy.rollout, cast["tom"], after_s=3599)
+
+
+@pytest.fixture
+def answered(deploy: Run, cast: dict, fake: FakeRunner) -> Run:
+    """Return a run whose step is unknown at its second attempt, and whose row tells of the request for that again."""
+    rollout = lose_at(deploy, fake, "migrate")
+    decide(deciding.try_again, rollout, cast["olaf"])
+    decide(deciding.try_again, rollout, cast["tom"])
+    lose_at(deploy, fake, "migrate")
+    forger.edit(deploy, again_by_id=cast["olaf"].pk, again_why=WHY, again_at=NOW)
+    return deploy
+
+
+def test_what_was_confirmed_already_is_not_confirmed_for_the_next_attempt(answered: Run, cast: dict) -> None:
+    assert refused_as_edited(answered, cast)
+
+
+def test_an_answer_that_was_hidden_still_counts(answered: Run, cast: dict) -> None:
+    for one in AuditEntry.objects.filter(subject_kind="run", seq__gt=AuditEntry.objects.get(action=deciding.ASKED).seq):
+        forger.edit(one, subject_id="0")
+    forger.edit(answered.steps.get(kind="migrate"), attempt=1)
+    assert refused_as_edited(answered, cast)
+
+
+def test_a_request_whose_entry_was_edited_is_not_confirmed(deploy: Run, cast: dict, fake: FakeRunner) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "migrate"), cast["tom"])
+    forger.edit(deploy, again_by_id=cast["olaf"].pk)
+    entry = AuditEntry.objects.get(action=deciding.ASKED)
+    forger.edit(entry, body=entry.body.replace(f'"id":{cast["tom"].pk},', f'"id":{cast["olaf"].pk},'))
+    assert refused_as_edited(deploy, cast)
+
+
+def test_a_request_is_for_the_step_that_was_unknown_then(deploy: Run, cast: dict, fake: FakeRunner) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "switch"), cast["olaf"])
+    forger.edit(deploy.steps.get(kind="switch"), state="PENDING")
+    forger.edit(deploy.steps.get(kind="migrate"), state="UNKNOWN")
+    assert refused_as_edited(deploy, cast)
+
+
+def test_who_asked_may_be_renamed_meanwhile(deploy: Run, cast: dict, fake: FakeRunner) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "migrate"), cast["olaf"])
+    User.objects.filter(pk=cast["olaf"].pk).update(username="oscar", first_name="Oscar")
+    assert decide(deciding.try_again, deploy.rollout, cast["tom"]) is True
+
+
+def test_who_asked_may_be_erased_from_the_audit_meanwhile(deploy: Run, cast: dict, fake: FakeRunner) -> None:
+    decide(deciding.try_again, lose_at(deploy, fake, "migrate"), cast["olaf"])
+    audit.erase_person(cast["olaf"].pk, before=NOW + timedelta(days=1), by=audit.SYSTEM, why="asked", now=NOW)
+    assert decide(deciding.try_again, deploy.rollout, cast["tom"]) is True
 
 
 DECISIONS = [deciding.done, deciding.not_done, deciding.try_again]
