@@ -3,6 +3,8 @@
 The same standard as a change of a person (approvals/changes.py); what is proposed here is a file on the server's disk.
 """
 
+import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,36 @@ from rollout.models import Configuration
 State = Configuration.State
 
 
-def confirm(configuration: Configuration, *, asker: Asker) -> None:
-    """Put a waiting configuration in force; raise Refused unless that is what the difference said, asked in time."""
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a second admin reads before he answers, and the digest that says so; or why there is nothing to read."""
+
+    difference: str = ""
+    digest: str = ""
+    problem: str = ""
+
+
+def shown(configuration: Configuration, before: Configuration | None) -> Shown:
+    """Return what to show of a waiting configuration beside the one in force; the row's own difference may be edited.
+
+    Beside none it is all of it.
+    """
+    try:
+        difference = loading.difference_to(before, configuration)
+    except (ComponentError, ValueError, OSError) as error:  # whatever somebody wrote into the row
+        return Shown(problem=str(error))
+    return Shown(difference=difference, digest=_digest(difference))
+
+
+def confirm(configuration: Configuration, *, seen: str, asker: Asker) -> None:
+    """Put a waiting configuration in force; raise Refused unless that is what the difference said, asked in time.
+
+    `seen` is the digest of what the second admin was shown.
+    """
     with audit.turn():
         _take(configuration)
         _check_second(configuration, asker)
-        _check_still_right(configuration)
+        _check_still_right(configuration, seen)
         _answer(configuration, State.PAST, by=asker.by, now=asker.now)
         configuration.refresh_from_db()
         _put_in_force(configuration, asker.now)
@@ -69,10 +95,9 @@ def why_not(configuration: Configuration, user: Any, *, now: datetime) -> str:
     return ""
 
 
-def is_stale(configuration: Configuration) -> bool:
-    """Say whether another configuration is in force now than the one that the difference was made to."""
-    in_force = told.in_force(configuration.component)
-    return bool(configuration.against) and (in_force is None or in_force.sha256 != configuration.against)
+def is_stale(configuration: Configuration, before: Configuration | None) -> bool:
+    """Say whether another configuration is in force now than the one that it was loaded beside."""
+    return (before.sha256 if before else "") != configuration.against
 
 
 def _expire(row: Configuration, now: datetime) -> bool:
@@ -97,7 +122,11 @@ def _check_second(configuration: Configuration, asker: Asker) -> None:
         raise Refused(why)
 
 
-def _check_still_right(configuration: Configuration) -> None:
+def _digest(difference: str) -> str:
+    return hashlib.sha256(difference.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_still_right(configuration: Configuration, seen: str) -> None:
     loader = User.objects.filter(username=configuration.loaded_by).first()
     if loader is None or access.ADMIN not in current_roles(loader, configuration.component.name):
         raise Refused("Whoever loaded this is not an admin any more: refuse it, and load the file again.")
@@ -107,12 +136,15 @@ def _check_still_right(configuration: Configuration) -> None:
     before = told.borne_out(configuration.component, configuration)
     if not wrong and configuration.against and before is None:
         wrong = loading.UNTOLD
-    if not wrong and (before.sha256 if before else "") != configuration.against:
+    if not wrong and is_stale(configuration, before):
         raise Refused("Another configuration came into force meanwhile, so this is another difference: load it again.")
-    if not wrong and configuration.difference != loading.difference_to(before, configuration):
-        wrong = "the difference that you were shown is not its difference"
+    difference = "" if wrong else loading.difference_to(before, configuration)
+    if not wrong and configuration.difference != difference:
+        wrong = "its row tells another difference"
     if wrong:
         raise Refused(f"This is not what was loaded: {wrong}; the database was edited. Load the file again.")
+    if seen != _digest(difference):
+        raise Refused("This is another difference than the one that you were shown. Look again, then decide.")
 
 
 def _answer(configuration: Configuration, state: str, *, why: str = "", by: Actor, now: datetime) -> None:

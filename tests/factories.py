@@ -13,9 +13,22 @@ from approvals.change_rules import Asker
 from monitoring import audit, watch_store
 from monitoring.audit import SYSTEM, Actor, Via
 from monitoring.models import Watch
-from rollout import actions, backups, drafting, evidence, freezing, glass, glass_review, loading, opened, transitions
-from rollout.models import Backup, BreakGlass, Component, GlassReview, Release, Rollout, Run, Target
+from rollout import (
+    actions,
+    backups,
+    drafting,
+    evidence,
+    freezing,
+    glass,
+    glass_review,
+    loading,
+    opened,
+    second_admin,
+    transitions,
+)
+from rollout.models import Backup, BreakGlass, Component, Configuration, GlassReview, Release, Rollout, Run, Target
 from rollout.states import RolloutState as R
+from rollout.told import in_force
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 COMMIT = "a" * 40
@@ -128,6 +141,12 @@ def load(path: Path, *, by: Actor = SYSTEM, now: datetime = NOW) -> Component:
 def asker(user: User, now: datetime = NOW, **changed: Any) -> Asker:
     """Return an admin who has just proved that it is he."""
     return Asker(**{"user": user, "authenticated_at": now, "by": actor(user), "now": now, **changed})
+
+
+def confirm(configuration: Configuration, *, asker: Asker) -> None:
+    """Put a waiting configuration in force as the admin who read what the page shows now."""
+    shown = second_admin.shown(configuration, in_force(configuration.component))
+    second_admin.confirm(configuration, seen=shown.digest, asker=asker)
 
 
 def make_target(folder: Path, environment: str = "production") -> Target:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from approvals import people, stepup
 from approvals.ledger import Refused
 from approvals.views_people import asker_of, confirm_url
-from rollout import access, component, second_admin, states
+from rollout import access, component, second_admin, states, told
 from rollout.component import ComponentError
 from rollout.models import Backup, BreakGlass, Component, Configuration, Freeze, Release, Rollout, Target
 from rollout.views import words
@@ -66,7 +66,7 @@ def component_page(request: HttpRequest, name: str) -> HttpResponse:
         "spec": spec,
         "problem": problem,
         "live": live,
-        "pending": [_pending(one, user) for one in configurations if one.state == Configuration.State.PENDING],
+        "pending": _pending(found, configurations, user),
         "past": [one for one in configurations if one.state == Configuration.State.PAST],
         "targets": _targets(found, spec),
         "backups": Backup.objects.filter(target__component=found).select_related("target__environment", "run")[
@@ -98,7 +98,7 @@ def configuration_confirm(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(confirm_url(page, purpose))
     with claim(request, page):
         if answer == "confirm":
-            second_admin.confirm(waiting, asker=asker)
+            second_admin.confirm(waiting, seen=request.POST.get("seen", ""), asker=asker)
         elif answer == "refuse":
             second_admin.refuse(waiting, why=request.POST.get("why", ""), asker=asker)
         elif answer == "withdraw":
@@ -132,14 +132,22 @@ def _in_force(found: Component) -> tuple[component.Component | None, Configurati
         return None, live, str(error)
 
 
-def _pending(one: Configuration, user: User) -> dict[str, Any]:
-    return {
-        "row": one,
-        "why_not": second_admin.why_not(one, user, now=timezone.now()),
-        "mine": user.get_username() == one.loaded_by,
-        "stale": second_admin.is_stale(one),
-        "lines": diff_lines(one.difference),
-    }
+def _pending(found: Component, configurations: Iterable[Configuration], user: User) -> list[dict[str, Any]]:
+    """Return those that wait, each as it differs now from what the audit tells to be in force."""
+    waiting = [one for one in configurations if one.state == Configuration.State.PENDING]
+    before = told.in_force(found) if waiting else None
+    return [{**_waits(one, user), **_seen(one, before)} for one in waiting]
+
+
+def _waits(one: Configuration, user: User) -> dict[str, Any]:
+    why_not = second_admin.why_not(one, user, now=timezone.now())
+    return {"row": one, "why_not": why_not, "mine": user.get_username() == one.loaded_by}
+
+
+def _seen(one: Configuration, before: Configuration | None) -> dict[str, Any]:
+    shown = second_admin.shown(one, before)
+    found = {"whole": before is None, "stale": second_admin.is_stale(one, before)}
+    return {**found, "problem": shown.problem, "seen": shown.digest, "lines": diff_lines(shown.difference)}
 
 
 def diff_lines(text: str) -> list[tuple[str, str]]:

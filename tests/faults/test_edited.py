@@ -20,7 +20,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 
 from approvals.ledger import Refused
-from rollout import actions, detached, engine, evidence, loading, runner, second_admin
+from rollout import actions, detached, engine, evidence, loading, runner
 from rollout.intent import Outcome
 from rollout.models import Artifact, Backup, Rollout, Run
 from rollout.states import RolloutState as R
@@ -65,7 +65,7 @@ class World:
         made = loading.load(path, by=actor(self.cast["ada"], "shell"), now=NOW)
         if made.state == "pending":
             ari = self.cast["ari"]
-            second_admin.confirm(made.configuration, asker=factories.asker(ari))
+            factories.confirm(made.configuration, asker=factories.asker(ari))
 
     def click(self) -> Run:
         """Start the rollout as the deploy operator."""

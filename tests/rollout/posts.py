@@ -21,7 +21,7 @@ from approvals.models import BrowserSession
 from monitoring import incidents
 from monitoring.audit import SYSTEM
 from monitoring.models import Watch
-from rollout import actions, commands, engine, loading, publishing, tokens, transitions
+from rollout import actions, commands, engine, loading, publishing, second_admin, tokens, transitions
 from rollout.drivers import Answer
 from rollout.models import Freeze, Rollout, Target
 from tests import factories
@@ -198,7 +198,9 @@ def confirm_configuration(world: World) -> Post:
     path.write_text(path.read_text().replace('unmatched_author = "show"', "approvers = 3"))
     by = factories.actor(world.cast["ada"])
     pending = loading.load(path, by=by, now=timezone.now()).configuration
-    return Post(world.cast["ari"], reverse("configuration_confirm", args=[pending.pk]), {"answer": "confirm"})
+    seen = second_admin.shown(pending, world.target.component.live).digest
+    values = {"answer": "confirm", "seen": seen}
+    return Post(world.cast["ari"], reverse("configuration_confirm", args=[pending.pk]), values)
 
 
 def tick(world: World) -> Post:

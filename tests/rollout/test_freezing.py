@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from approvals.ledger import Refused
 from approvals.models import Person
 from monitoring import canonical
-from rollout import actions, drafting, evidence, freezing, loading, second_admin
+from rollout import actions, drafting, evidence, freezing, loading
 from rollout.models import Release, Rollout, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -103,7 +103,7 @@ def loading_pending(tmp_path: Path, cast: dict) -> None:
     path = factories.write_component(tmp_path / "dhash", text=without_production())
     made = loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
     if made.state == "pending":
-        second_admin.confirm(made.configuration, asker=factories.asker(cast["ari"]))
+        factories.confirm(made.configuration, asker=factories.asker(cast["ari"]))
 
 
 def test_without_a_change_nothing_is_void(waiting: Rollout) -> None:
@@ -161,7 +161,7 @@ def test_a_manifest_without_required_evidence_is_not_frozen(target: Target, cast
     text = factories.TOML.replace('["release_archive"]', '["release_archive", "backup"]')
     path = factories.write_component(tmp_path / "dhash", text=text)
     made = loading.load(path, by=actor(cast["ada"], "shell"), now=NOW)
-    second_admin.confirm(made.configuration, asker=factories.asker(cast["ari"]))
+    factories.confirm(made.configuration, asker=factories.asker(cast["ari"]))
     with pytest.raises(Refused, match="Still missing: Backup"):
         factories.make_waiting(target, cast["rita"])
 

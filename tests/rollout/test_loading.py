@@ -35,7 +35,7 @@ def load(folder: Path, user: User, text: str = TOML, gates: dict[str, Any] = GAT
 
 
 def confirm(made: Loaded, user: User, **changed: Any) -> None:
-    second_admin.confirm(made.configuration, asker=factories.asker(user, **changed))
+    factories.confirm(made.configuration, asker=factories.asker(user, **changed))
 
 
 def refuse(made: Loaded, user: User, why: str = "too early") -> None:
@@ -290,4 +290,4 @@ def test_a_difference_to_an_edited_configuration_is_not_confirmed(folder: Path, 
     forger.edit(live, text=made.text, sha256=made.sha256)
     forger.edit(made, against=made.sha256, difference="")
     with pytest.raises(Refused, match="not the one of which the audit tells"):
-        second_admin.confirm(made, asker=factories.asker(cast["ari"]))
+        factories.confirm(made, asker=factories.asker(cast["ari"]))

@@ -42,8 +42,8 @@ def state(row: Configuration) -> str:
 
 def test_it_waits_for_a_day(waiting: Configuration, cast: dict[str, User]) -> None:
     with pytest.raises(Refused, match="expired"):
-        second_admin.confirm(waiting, asker=asker(cast["ari"], NOW + DAY))
-    second_admin.confirm(waiting, asker=asker(cast["ari"], NOW + DAY - timedelta(seconds=1)))
+        factories.confirm(waiting, asker=asker(cast["ari"], NOW + DAY))
+    factories.confirm(waiting, asker=asker(cast["ari"], NOW + DAY - timedelta(seconds=1)))
     assert state(waiting) == "LIVE"
 
 
@@ -54,7 +54,7 @@ def test_what_a_user_of_the_host_loaded_who_is_called_as_an_account_is_confirmed
     path = factories.write_component(tmp_path / "dhash", text=WEIGHTY)
     nobody = audit.Actor(id=None, name="ada", via="shell", os_user="ada")
     waits = loading.load(path, by=nobody, now=NOW).configuration
-    second_admin.confirm(waits, asker=asker(cast["ari"]))
+    factories.confirm(waits, asker=asker(cast["ari"]))
     assert state(waits) == "LIVE"
 
 
@@ -67,13 +67,13 @@ def test_what_waited_too_long_is_closed_once(waiting: Configuration) -> None:
 def test_it_takes_a_recent_proof(waiting: Configuration, cast: dict[str, User]) -> None:
     old = asker(cast["ari"], authenticated_at=NOW - timedelta(minutes=6))
     with pytest.raises(Refused, match="Enter your password again"):
-        second_admin.confirm(waiting, asker=old)
+        factories.confirm(waiting, asker=old)
 
 
 @pytest.mark.parametrize("via", ["api", "system"])
 def test_no_token_confirms(waiting: Configuration, cast: dict[str, User], via: str) -> None:
     with pytest.raises(Refused, match="A token cannot decide"):
-        second_admin.confirm(waiting, asker=asker(cast["ari"], by=actor(cast["ari"], via)))
+        factories.confirm(waiting, asker=asker(cast["ari"], by=actor(cast["ari"], via)))
 
 
 def test_a_difference_to_what_is_not_in_force_any_more_is_not_confirmed(
@@ -81,8 +81,17 @@ def test_a_difference_to_what_is_not_in_force_any_more_is_not_confirmed(
 ) -> None:
     load(tmp_path, cast["ada"], TOML.replace('stop = ["true"]', 'stop = ["false"]'))
     with pytest.raises(Refused, match="came into force meanwhile"):
-        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+        factories.confirm(waiting, asker=asker(cast["ari"]))
     assert 'stop = ["false"]' in Component.objects.get().live.text
+
+
+def test_who_read_it_beside_another_configuration_does_not_confirm_it(
+    waiting: Configuration, cast: dict[str, User]
+) -> None:
+    seen = second_admin.shown(waiting, None).digest
+    with pytest.raises(Refused, match="another difference than the one that you were shown"):
+        second_admin.confirm(waiting, seen=seen, asker=asker(cast["ari"]))
+    assert state(waiting) == "PENDING"
 
 
 def test_what_somebody_loaded_who_is_no_admin_any_more_is_not_confirmed(
@@ -90,7 +99,7 @@ def test_what_somebody_loaded_who_is_no_admin_any_more_is_not_confirmed(
 ) -> None:
     cast["ada"].groups.clear()
     with pytest.raises(Refused, match="not an admin any more"):
-        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+        factories.confirm(waiting, asker=asker(cast["ari"]))
 
 
 def test_only_the_loader_withdraws(waiting: Configuration, cast: dict[str, User]) -> None:
@@ -98,7 +107,7 @@ def test_only_the_loader_withdraws(waiting: Configuration, cast: dict[str, User]
         second_admin.withdraw(waiting, asker=asker(cast["ari"]))
     second_admin.withdraw(waiting, asker=asker(cast["ada"]))
     with pytest.raises(Refused, match="does not wait"):
-        second_admin.confirm(waiting, asker=asker(cast["ari"]))
+        factories.confirm(waiting, asker=asker(cast["ari"]))
     assert state(waiting) == "WITHDRAWN"
 
 
@@ -143,7 +152,7 @@ ANSWERS = {
     "withdrawn": lambda row, cast: second_admin.withdraw(row, asker=asker(cast["ada"])),
     "refused": lambda row, cast: second_admin.refuse(row, why="never", asker=asker(cast["ari"])),
     "expired": lambda row, cast: second_admin.expire_due(NOW + DAY),
-    "confirmed": lambda row, cast: second_admin.confirm(row, asker=asker(cast["ari"])),
+    "confirmed": lambda row, cast: factories.confirm(row, asker=asker(cast["ari"])),
 }
 
 
@@ -151,7 +160,7 @@ def forged(row: Configuration, cast: dict[str, User], at: datetime = LATER, **va
     """Write into a row, let ari confirm it, and return why that is refused."""
     forger.edit(row, state="PENDING", **values)
     with pytest.raises(Refused) as refused:
-        second_admin.confirm(Configuration.objects.get(pk=row.pk), asker=asker(cast["ari"], at))
+        factories.confirm(Configuration.objects.get(pk=row.pk), asker=asker(cast["ari"], at))
     assert state(row) == "PENDING"
     return str(refused.value)
 
@@ -170,7 +179,7 @@ def test_what_was_answered_is_not_confirmed_when_it_is_written_as_waiting(
         waiting = load_as_older(tmp_path, cast, monkeypatch)
     ANSWERS[how](waiting, cast)
     if how == "confirmed":
-        second_admin.confirm(load(tmp_path, cast["ada"], TOML), asker=asker(cast["ari"]))
+        factories.confirm(load(tmp_path, cast["ada"], TOML), asker=asker(cast["ari"]))
     assert f"{how} already" in forged(waiting, cast, NOW)
 
 
@@ -196,7 +205,7 @@ def test_what_one_loaded_oneself_stays_ones_own_when_the_name_was_erased(
 
 def test_what_somebody_loaded_whose_name_was_erased_is_confirmed(waiting: Configuration, cast: dict[str, User]) -> None:
     audit.erase_person(cast["ada"].pk, before=NOW + DAY, by=SYSTEM, why="asked", now=NOW)
-    second_admin.confirm(waiting, asker=asker(cast["ari"]))
+    factories.confirm(waiting, asker=asker(cast["ari"]))
     assert state(waiting) == "LIVE"
 
 
@@ -224,7 +233,7 @@ def test_what_was_refused_and_loaded_again_is_confirmed(
 ) -> None:
     second_admin.refuse(waiting, why="too early", asker=asker(cast["ari"]))
     again = load(tmp_path, cast["ada"], WEIGHTY)
-    second_admin.confirm(again, asker=asker(cast["ari"]))
+    factories.confirm(again, asker=asker(cast["ari"]))
     assert (state(waiting), state(again)) == ("REFUSED", "LIVE")
 
 
@@ -244,6 +253,6 @@ def test_what_waits_since_an_older_version_is_confirmed(
     waiting: Configuration, cast: dict[str, User], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = load_as_older(tmp_path, cast, monkeypatch)
-    second_admin.confirm(old, asker=asker(cast["ari"]))
+    factories.confirm(old, asker=asker(cast["ari"]))
     assert state(old) == "LIVE"
     assert list(told.configuration_problems(old.component)) == []

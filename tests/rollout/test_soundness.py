@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from approvals.ledger import Refused
-from rollout import loading, second_admin
+from rollout import loading
 from rollout.config_reader import ComponentError
 from rollout.models import Component, Configuration
 from tests import factories
@@ -111,7 +111,7 @@ def test_a_place_that_was_taken_while_it_waited_is_refused_at_the_confirmation(t
     )
     load(tmp_path / "web", other())
     with pytest.raises(Refused, match=r"environments\.staging\.port: .* that web/production does not use"):
-        second_admin.confirm(made.configuration, asker=factories.asker(cast["ari"]))
+        factories.confirm(made.configuration, asker=factories.asker(cast["ari"]))
     assert Configuration.objects.get(pk=made.configuration.pk).state == "PENDING"
 
 

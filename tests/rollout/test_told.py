@@ -62,7 +62,7 @@ def test_one_that_waits_changes_nothing(target: Target, loaded: Callable[[str], 
 def test_one_that_a_second_admin_confirmed_is_as_told(
     target: Target, loaded: Callable[[str], Configuration], cast: Cast
 ) -> None:
-    second_admin.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
+    factories.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
     assert target.component.live.text == WEIGHTY and problems(target) == ""
 
 
@@ -73,7 +73,7 @@ def test_the_same_text_from_two_directories_is_the_one_that_was_confirmed(
     here = loaded(WEIGHTY)
     elsewhere = factories.write_component(tmp_path / "elsewhere", text=WEIGHTY)
     there = loading.load(elsewhere, by=actor(cast["ada"], "shell"), now=NOW).configuration
-    second_admin.confirm((here, there)[confirmed], asker=asker(cast["ari"]))
+    factories.confirm((here, there)[confirmed], asker=asker(cast["ari"]))
     assert problems(target) == ""
     put(target, WEIGHTY, folder=(there, here)[confirmed].base_dir)
     assert "stands elsewhere" in problems(target)
@@ -83,7 +83,7 @@ def test_one_that_was_refused_and_came_again_is_as_told(
     target: Target, loaded: Callable[[str], Configuration], cast: Cast
 ) -> None:
     second_admin.refuse(loaded(WEIGHTY), why="not now", asker=asker(cast["ari"]))
-    second_admin.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
+    factories.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
     assert problems(target) == ""
 
 
@@ -285,7 +285,7 @@ def test_an_entry_that_one_edited_column_hides_is_missed(
     target: Target, loaded: Callable[[str], Configuration], cast: Cast, edit: dict[str, str]
 ) -> None:
     first = target.component.live
-    second_admin.confirm(made := loaded(WEIGHTY), asker=asker(cast["ari"]))
+    factories.confirm(made := loaded(WEIGHTY), asker=asker(cast["ari"]))
     forger.edit(AuditEntry.objects.get(action=told.CONFIRMED), **edit)
     forger.edit(made, state="PAST")
     forger.edit(first, state="LIVE")
@@ -316,14 +316,14 @@ def test_what_waits_is_confirmed_only_as_it_was_loaded(
     forger.edit(waiting, **edit(waiting))
     second = cast["ada"] if waiting.loaded_by == "ari" else cast["ari"]
     with pytest.raises(Refused):
-        second_admin.confirm(waiting, asker=asker(second))
+        factories.confirm(waiting, asker=asker(second))
     assert not Configuration.objects.filter(state="LIVE", text=waiting.text).exists()
 
 
 def test_a_confirmation_of_what_nobody_loaded_puts_nothing_in_force(
     target: Target, loaded: Callable[[str], Configuration], cast: Cast
 ) -> None:
-    second_admin.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
+    factories.confirm(loaded(WEIGHTY), asker=asker(cast["ari"]))
     for entry in AuditEntry.objects.filter(action="configuration.loaded"):
         forger.remove(entry)
     assert "was loaded" in problems(target)

@@ -1,6 +1,8 @@
 """The pages of components, targets and configurations."""
 
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -25,6 +27,15 @@ def pending(target: Target, by: User) -> Configuration:
     path = factories.Path(target.component.live.base_dir) / "component.toml"
     path.write_text(path.read_text().replace('unmatched_author = "show"', "approvers = 3"))
     return loading.load(path, by=factories.actor(by), now=timezone.now()).configuration
+
+
+def put_in_force(user: User, waiting: Configuration, page: str | None = None) -> Any:
+    """Answer with what a page says that was seen; with the page as it is now where none is given."""
+    client = browser(user)
+    page = client.get(PAGE).content.decode() if page is None else page
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', page)
+    values = {"answer": "confirm", **({"seen": found[1]} if found else {})}
+    return client.post(reverse("configuration_confirm", args=[waiting.pk]), values)
 
 
 @pytest.mark.parametrize("name", ["rita", "ann", "olaf", "mia", "tom", "aud", "ada"])
@@ -128,9 +139,47 @@ def test_who_loaded_a_configuration_is_not_offered_to_confirm_it(cast: Cast, tar
 
 def test_a_second_admin_puts_a_configuration_in_force(cast: Cast, target: Target) -> None:
     waiting = pending(target, cast["ada"])
-    browser(cast["ari"]).post(reverse("configuration_confirm", args=[waiting.pk]), {"answer": "confirm"})
+    put_in_force(cast["ari"], waiting)
     waiting.refresh_from_db()
     assert (waiting.state, waiting.confirmed_by, target.component.spec.policy.approvers) == ("LIVE", "ari", 3)
+
+
+FORGED = '--- component.toml (in force)\n+++ component.toml (loaded)\n@@ -1 +1 @@\n-title = "dhash"\n+title = "Dhash"'
+
+
+def test_the_difference_that_is_shown_is_not_what_somebody_wrote_into_the_row(cast: Cast, target: Target) -> None:
+    forger.edit(pending(target, cast["ada"]), difference=FORGED)
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    assert "+approvers = 3" in page and "Dhash" not in page
+
+
+def test_what_was_shown_with_another_text_is_not_put_in_force(cast: Cast, target: Target) -> None:
+    waiting = pending(target, cast["ada"])
+    forger.edit(waiting, text=waiting.text.replace("approvers = 3", 'unmatched_author = "refuse"'))
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    forger.edit(waiting, text=waiting.text)
+    answer = put_in_force(cast["ari"], waiting, page)
+    assert answer.status_code == 409
+    assert "another difference than the one that you were shown" in answer.content.decode()
+
+
+def test_beside_a_history_that_was_edited_the_whole_text_is_shown_and_not_offered(cast: Cast, target: Target) -> None:
+    pending(target, cast["ada"])
+    forger.edit(AuditEntry.objects.filter(action="configuration.loaded").earliest("seq"), hash="0" * 64)
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    assert "below is the whole text" in page and "+[environments.staging]" in page and "Put in force" not in page
+
+
+def test_nobody_puts_in_force_what_he_does_not_say_that_he_read(cast: Cast, target: Target) -> None:
+    waiting = pending(target, cast["ada"])
+    answer = put_in_force(cast["ari"], waiting, page="")
+    assert answer.status_code == 409 and target.component.spec.policy.approvers == 2
+
+
+def test_a_configuration_that_cannot_be_read_any_more_is_shown_and_not_offered(cast: Cast, target: Target) -> None:
+    forger.edit(pending(target, cast["ada"]), text="[component")
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    assert "It cannot be read, so nobody can put it in force" in page and "Put in force" not in page
 
 
 def test_a_refused_configuration_leaves_the_old_one_in_force(cast: Cast, target: Target) -> None:
