@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,10 +11,10 @@ from django.db import IntegrityError
 
 from approvals import ledger
 from approvals.ledger import Refused
-from monitoring import audit, gates
+from monitoring import audit, canonical, gates
 from monitoring.audit import Actor
 from monitoring.gates import ProfileError
-from rollout import access, evidence, freezing, permits, states, transitions
+from rollout import access, barring, evidence, freezing, permits, states, transitions
 from rollout import commits as commit_list
 from rollout.models import Component, Release, Rollout, Target
 from rollout.states import RolloutState as R
@@ -58,7 +57,7 @@ def create_release(
                 created_via=by.via,
                 created_at=now,
             )
-            data = {"version": version, "commit": commit}
+            data = {"version": version, "commit": commit, "commits_sha256": canonical.digest(listed)}
             audit.append(action="release.created", by=by, subject=evidence.subject_of(release), data=data, now=now)
     except IntegrityError:
         raise Refused(f"{component.name} {version} exists already; a release never changes: choose another version.")
@@ -122,19 +121,13 @@ def tune(
 
 
 def _tuned(rollout: Rollout, changes: Mapping[str, str], user: User) -> dict[str, Any]:
-    """Return the columns of a tuning: saving a number again takes nobody over, only its default lets its tuners go."""
-    changed = {key for key, value in changes.items() if not _is_same(rollout.tuning.get(key), value)}
-    tuners = {key: list(rollout.tuners.get(key, [])) for key in changes}
-    for key in changed:
-        tuners[key] += [] if user.pk in tuners[key] else [user.pk]
+    """Return the columns of a tuning."""
+    changed = {key for key, value in changes.items() if not barring.is_same(rollout.tuning.get(key), value)}
+    tuners = barring.tuners_after(rollout.tuners, rollout.tuning, changes, user.pk)
     columns: dict[str, Any] = {"tuning": dict(changes), "tuners": tuners}
     if changed or set(changes) != set(rollout.tuning):
         columns["tuned_by"] = user if changes else None
     return columns
-
-
-def _is_same(before: str | None, after: str) -> bool:
-    return before is not None and Decimal(before) == Decimal(after)
 
 
 def recheck_release(release: Release, *, now: datetime) -> None:

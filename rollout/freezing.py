@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 from approvals import addresses, ledger, people
 from monitoring import audit, canonical, gates
 from monitoring.audit import SYSTEM, Actor
-from rollout import checklist, commits, evidence, plan, transitions
+from rollout import barring, checklist, commits, evidence, plan, transitions
 from rollout.component import Environment
 from rollout.config_reader import ComponentError
 from rollout.models import Rollout, Step
@@ -30,7 +32,10 @@ def manifest_of(rollout: Rollout) -> dict[str, object]:
 
 
 def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
-    """Freeze the manifest, open the sign-off, and move the rollout to WAITING; raise Refused when nobody could sign."""
+    """Freeze the manifest, open the sign-off, and move the rollout to WAITING.
+
+    Raises Refused when nobody could sign, or the audit does not tell who had a part in it.
+    """
     lacking = checklist.missing(evidence.checklist(rollout))
     if lacking:
         raise ledger.Refused(f"Still missing: {', '.join(lacking)}.")
@@ -41,7 +46,7 @@ def freeze(rollout: Rollout, *, by: Actor, now: datetime) -> None:
             digest=digest,
             manifest=text,
             subject=transitions.subject_of(rollout),
-            **_asked(rollout),
+            **_asked(rollout, barring.told(rollout, document)),
             by=by,
             now=now,
         )
@@ -195,29 +200,15 @@ def migrations_of(rollout: Rollout) -> list[str]:
     return list(last.outcome.get("facts", {}).get("migrations", [])) if last else []
 
 
-def _asked(rollout: Rollout) -> dict[str, Any]:
-    """Return what the rules need to know of a rollout: policy, who is barred by what, authors that nobody matches."""
+def _asked(rollout: Rollout, told: Mapping[str, AbstractSet[int]] | None = None) -> dict[str, Any]:
+    """Return what the rules need to know of a rollout: policy, who is barred by what, authors that nobody matches.
+
+    `told`: who is barred by what the audit tells, too.
+    """
     authors = commits.authors(rollout.release.commits)
     known = addresses.users_by_commit_email(author["email"] for author in authors)
     return {
         "policy": rollout.target.component.spec.policy,
-        "barred": _barred(rollout, known),
+        "barred": barring.duties(rollout, frozenset().union(*known.values()), told),
         "unmatched_authors": [author for author in authors if addresses.folded(author["email"]) not in known],
     }
-
-
-def _barred(rollout: Rollout, known: dict[str, frozenset[int]]) -> dict[int, list[str]]:
-    """Return user id -> the duties that bar this person from approving (DESIGN.md section 6)."""
-    barred: dict[int, list[str]] = {rollout.requester_id: ["requester"]}
-    release = rollout.release
-    standing = release.artifacts.filter(replaced_at=None).values("sha256")
-    # the same bytes brought again take nobody over
-    uploaders = release.artifacts.filter(sha256__in=standing, uploaded_by__isnull=False)
-    brought = {*uploaders.values_list("uploaded_by", flat=True), *release.links.values_list("added_by", flat=True)}
-    for user_id in {release.created_by_id, *brought}:
-        barred.setdefault(user_id, []).append("uploader")
-    for user_id in frozenset().union(*known.values()):
-        barred.setdefault(user_id, []).append("commit author")
-    for user_id in {one for tuners in rollout.tuners.values() for one in tuners}:
-        barred.setdefault(user_id, []).append("tuner")
-    return barred

@@ -216,36 +216,3 @@ def test_a_quorum_that_became_impossible_while_it_was_validated_is_not_opened(
     drive(run, fake)
     assert fresh(run.rollout).state == R.DRAFT
     assert "cannot be opened" in fresh(run.rollout).state_why
-
-
-def barred_in(rollout: Rollout) -> dict[str, list[str]]:
-    """Freeze a draft and return user name -> what bars this person."""
-    frozen = factories.freeze(rollout)
-    names = {str(user.pk): user.get_username() for user in User.objects.all()}
-    return {names[key]: duties for key, duties in frozen.sign_off.barred.items()}
-
-
-def test_a_tuner_stays_barred_when_another_saves_the_same_tuning(target: Target, cast: dict) -> None:
-    draft, changes = factories.make_draft(target, cast["rita"]), {"p95.limit": "1500"}
-    for name in ("tom", "rita"):
-        user = cast[name]
-        drafting.tune(fresh(draft), changes=changes, accepted=True, user=user, by=actor(user), now=NOW)
-    assert barred_in(draft) == {"tom": ["tuner"], "rita": ["requester", "uploader"]}
-
-
-def test_whoever_attached_a_link_to_a_ci_run_is_barred(target: Target, cast: dict) -> None:
-    draft = factories.make_draft(target, cast["rita"])
-    for name in ("tom", "rita"):
-        values = {"kind": "ci_ubuntu", "url": "https://ci.example.org/1", "user": cast[name], "by": actor(cast[name])}
-        evidence.link(draft.release, **values, now=NOW)
-    assert barred_in(draft)["tom"] == ["uploader"]
-
-
-def test_whoever_uploaded_the_bytes_that_stand_is_barred_when_another_brings_them_again(
-    target: Target, cast: dict
-) -> None:
-    draft = factories.make_draft(target, cast["rita"])
-    factories.bring_archive(draft.release, cast["ann"], b"other bytes")
-    factories.bring_archive(draft.release, cast["tom"], b"the same bytes")
-    factories.bring_archive(draft.release, cast["rita"], b"the same bytes")
-    assert barred_in(draft) == {"tom": ["uploader"], "rita": ["requester", "uploader"]}

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from approvals.ledger import Refused
 from monitoring import canonical
-from rollout import actions, engine, evidence, freezing, plan
+from rollout import actions, drafting, engine, evidence, freezing, plan
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -32,7 +32,7 @@ def signed(target: Target, cast: dict[str, User]) -> Rollout:
     evidence.link(release, kind="ci_ubuntu", url="https://ci.example.org/1", **known)
     evidence.attach(release, kind="monitor_logs", name="monitor.html", chunks=[b"well"], **known)
     draft = factories.make_draft(target, rita, release=release)
-    Rollout.objects.filter(pk=draft.pk).update(tuning={"p95.limit": "1500"}, tuners={"p95.limit": [rita.pk]})
+    drafting.tune(draft, changes={"p95.limit": "1500"}, accepted=True, **known)
     return factories.approve(factories.freeze(draft), cast)
 
 

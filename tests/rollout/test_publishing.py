@@ -3,6 +3,7 @@
 import pytest
 
 from approvals.ledger import Refused
+from monitoring import audit
 from monitoring.models import AuditEntry
 from rollout import checklist, evidence, nudge, publishing, pull_request, tasks
 from rollout.models import EvidenceLink
@@ -53,6 +54,9 @@ def target(cast, tmp_path, nudged):
 
 def linked(release, github, user, kind="ci_ubuntu", run=7):
     url = f"{github.url}/{fakes.REPOSITORY}/actions/runs/{run}"
+    told = {"by": actor(user), "subject": evidence.subject_of(release), "data": {"kind": kind, "url": url}}
+    with audit.turn():
+        audit.append(action="link.attached", **told, now=NOW)
     return EvidenceLink.objects.create(release=release, kind=kind, url=url, added_by=user, via="api", added_at=NOW)
 
 

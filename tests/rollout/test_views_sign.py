@@ -11,10 +11,11 @@ from django.urls import reverse
 
 from approvals.models import Decision, SignOff
 from monitoring.models import AuditEntry
+from rollout import drafting
 from rollout.models import Backup, DiffReading, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from tests import factories
-from tests.factories import NOW, fresh
+from tests.factories import NOW, actor, fresh
 from tests.rollout import views_world
 from tests.rollout.views_world import browser
 
@@ -112,8 +113,8 @@ def second(target: Target, cast: Cast) -> Rollout:
     new = factories.make_release(target.component, cast["rita"], "1.1.0")
     factories.bring_archive(new, cast["rita"], archive(app="2", same="1", migrations__0002__sql="DROP TABLE images"))
     draft = factories.make_draft(Target.objects.get(pk=target.pk), cast["rita"], release=new)
-    draft.tuning = {"p95.limit": "2500"}
-    draft.save()
+    rita = cast["rita"]
+    drafting.tune(draft, changes={"p95.limit": "2500"}, accepted=True, user=rita, by=actor(rita), now=NOW)
     run = Run.objects.create(rollout=draft, target=target, kind="validate", state="SUCCEEDED", created_at=NOW)
     outcome = {"sentence": "1 migration(s) applied to a copy in 0.1 s", "facts": {"migrations": ["sql"]}}
     params = {"what": "migrate"}
