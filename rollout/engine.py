@@ -99,7 +99,8 @@ def _begin(run: Run, now: datetime) -> bool:
     try:
         with audit.turn():
             if why := borne.not_told(run):
-                endings.not_borne_out(run, None, why=f"{why}{borne.EDITED}", now=now)
+                parts = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
+                endings.not_borne_out(run, None, why=parts or f"{why}{borne.EDITED}", now=now)
                 return False
             if borne.is_to_abort(run):
                 endings.aborted(run, now=now)

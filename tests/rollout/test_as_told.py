@@ -1,13 +1,15 @@
 """A row that says something else than the audit leaves no run without an end, and lets none that was over go on."""
 
+from pathlib import Path
+
 import pytest
 
 from monitoring.models import Incident
-from rollout import actions, engine, states
+from rollout import actions, engine, loading, states
 from rollout.models import Configuration, Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
-from tests.factories import NOW, actor, fresh
+from tests.factories import NOW, TOML, actor, fresh
 from tests.fakes import FakeRunner, drive
 from tests.rollout.test_edited_rows import Cast, started, state
 from tests.rollout.test_opened import asked_for, breached
@@ -134,8 +136,8 @@ def test_a_component_without_a_configuration_has_a_page_on_which_the_next_one_is
 ) -> None:
     live = target.component.live
     forger.edit(live, state="PAST")
-    made = {"text": live.text, "gates_text": live.gates_text, "sha256": live.sha256, "base_dir": live.base_dir}
-    Configuration.objects.create(component=live.component, state="PENDING", loaded_by="ada", loaded_at=NOW, **made)
+    factories.write_component(Path(live.base_dir), text=TOML.replace('"show"', '"refuse"'))
+    loading.load(Path(live.base_dir) / "component.toml", by=actor(cast["ada"], "shell"), now=NOW)
     page = browser(cast["ari"]).get(f"/components/{live.component.name}/").content.decode()
     assert "Put in force" in page and "load its component.toml again" in page
 

@@ -236,7 +236,7 @@ def retired(succeeded: Rollout, loaded: Callable[[str], Configuration], cast: Ca
     factories.decide_watches("PASSED")
     drive(succeeded.runs.get(kind="deploy"), fake)
     production, staging = TOML.index("[environments.production]"), TOML.index("[environments.staging]")
-    second_admin.confirm(loaded(TOML[:production] + TOML[staging:]), asker=asker(cast["ari"]))
+    factories.confirm(loaded(TOML[:production] + TOML[staging:]), asker=asker(cast["ari"]))
     assert fresh(succeeded).target.retired
     return fresh(succeeded)
 
