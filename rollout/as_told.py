@@ -4,12 +4,16 @@ Only how a run or rollout stands, and which kind of run it is: by these the engi
 does it ends or parks the run in the same turn, and says why.
 """
 
+import logging
+
 from django.db.models import F
 
 from monitoring import audit_told
 from monitoring.models import AuditEntry
 from rollout import transitions
 from rollout.models import Rollout, Run
+
+log = logging.getLogger(__name__)
 
 
 def put_back(row: Run | Rollout) -> None:
@@ -22,6 +26,8 @@ def put_back(row: Run | Rollout) -> None:
     told = {"state": states[-1]}
     if isinstance(row, Run):
         told["kind"] = entries[0]["action"].split(".")[1]  # run.deploy.opened
-    if any(getattr(row, name) != value for name, value in told.items()):
-        type(row)._default_manager.filter(pk=row.pk).update(**told, version=F("version") + 1)
+    # as it stands now: whoever read it before somebody moved it has lost a race, and is to be told so by his own move
+    edited = type(row)._default_manager.filter(pk=row.pk).exclude(**told)
+    if edited.update(**told, version=F("version") + 1):
+        log.warning("the row of %s %s was edited; the audit tells %s, and so it stands again", kind, row.pk, told)
         row.refresh_from_db(fields=[*told, "version"])

@@ -127,6 +127,19 @@ def test_the_page_offers_each_what_he_may_do(client: Client, waiting: Configurat
     assert offered == {"ada": ["withdraw"], "ari": ["confirm", "refuse"], "aud": []}
 
 
+def test_what_was_loaded_over_a_chain_that_does_not_hold_is_shown_whole_and_can_be_put_in_force(
+    client: Client, cast: dict[str, User], tmp_path: Path
+) -> None:
+    factories.load(factories.write_component(tmp_path / "dhash"))
+    with audit.turn():
+        audit.append(action="x", by=actor(cast["ada"]), subject=audit.Subject(kind="x", id="1", label="x"), now=NOW)
+    forger.edit(AuditEntry.objects.get(action="x"), why="edited")
+    load(tmp_path, cast["ada"], WEIGHTY)
+    client.force_login(cast["ari"])
+    page = client.get(reverse("component", args=["dhash"])).content.decode()
+    assert "below is the whole text" in page and 'value="confirm"' in page
+
+
 def test_the_page_asks_who_it_is_before_it_decides(
     client: Client, waiting: Configuration, cast: dict[str, User]
 ) -> None:
