@@ -41,6 +41,8 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rollout/borne.py": ((), ("borne", "as_told", "edited_rows", "opened", "taken", "told")),
     "rollout/opened.py": ((), ("borne", "opened", "taken")),
     "rollout/as_told.py": ((), ("as_told", "edited_rows")),
+    "rollout/attempted.py": ((), ("as_told", "edited_rows", "opened")),
+    "rollout/contradicted.py": ((), ("as_told", "edited_rows", "borne", "opened")),
     "rollout/told.py": ((), ("told", "opened", "second_admin", "loading")),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
 }

@@ -1,9 +1,10 @@
 """What chosen entries of the audit tell, whether they stand in the chain as they were written, and whether it holds."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from . import anchors, audit, audit_export, sound
 from .models import AuditEntry
@@ -31,6 +32,16 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
         if not problems:
             found.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
     return found, wrong + _unlinked(ends)
+
+
+def about(kind: str, ids: Iterable[object]) -> tuple[list[Json], list[str]]:
+    """Return what is `told` of rows of a kind, and what is wrong with it."""
+    return told(AuditEntry.objects.filter(of(kind, ids)))
+
+
+def of(kind: str, ids: Iterable[object]) -> Q:
+    """Return the condition that an entry is about one of these rows."""
+    return Q(subject_kind=kind, subject_id__in=[str(one) for one in ids])
 
 
 def broken_since(seq: int, digest: str) -> list[str]:

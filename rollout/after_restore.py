@@ -12,7 +12,19 @@ from django.contrib.sessions.models import Session
 
 from monitoring import anchors, audit, incidents
 from monitoring.audit import Actor
-from rollout import actions, borne, endings, finishing, freezing, hosts, nudge, opening, routing, transitions
+from rollout import (
+    actions,
+    borne,
+    contradicted,
+    endings,
+    finishing,
+    freezing,
+    hosts,
+    nudge,
+    opening,
+    routing,
+    transitions,
+)
 from rollout.drivers import DRIVERS, fence
 from rollout.models import Component, Heartbeat, Rollout, Run, Target
 from rollout.own_archive import Archive
@@ -72,8 +84,8 @@ def _stop(run: Run, *, why: str, now: datetime) -> list[str]:
         finishing.finished(run, now=now)
         return []
     if step is None:
-        endings.not_borne_out(run, None, why=wrong, now=now)
-        return [f"rollout {run.rollout_id} ({run.rollout}) is UNKNOWN: {wrong}; decide on its page"]
+        contradicted.end(run, None, why=wrong, now=now)
+        return [f"rollout {run.rollout_id} ({run.rollout}) cannot end as if all were well: {wrong}; look at its page"]
     if step.kind == "watch" and step.state == S.RUNNING:
         return [_watch_on(run)]
     endings.unknown(run, step, why=why, now=now)

@@ -1,7 +1,7 @@
 """Puts rows back to what the audit tells of them, where somebody wrote something else: a run has to end somewhere.
 
-Only how a run or rollout stands, and which kind of run it is: by these the engine knows what may come next. Whoever
-does it ends or parks the run in the same turn, and says why.
+Only how a run or rollout stands, and of which kind and rollout a run is: by these the engine knows what may come next.
+Whoever does it ends or parks the run in the same turn, and says why.
 """
 
 import logging
@@ -10,22 +10,25 @@ from django.db.models import F
 
 from monitoring import audit_told
 from monitoring.models import AuditEntry
-from rollout import transitions
+from rollout import opened, transitions
 from rollout.models import Rollout, Run
 
 log = logging.getLogger(__name__)
 
 
 def put_back(row: Run | Rollout) -> None:
-    """Let a row stand as the newest entry about it says, if entries tell of it and can be read."""
+    """Let a row stand as the newest entry about it says, if entries tell of it and can be read.
+
+    A run is of the kind, and of the rollout, for which the one entry that opened it was written.
+    """
     kind = transitions.KINDS[type(row)]
     entries, wrong = audit_told.told(AuditEntry.objects.filter(subject_kind=kind, subject_id=str(row.pk)))
     states = [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
     if wrong or not states:
         return
     told = {"state": states[-1]}
-    if isinstance(row, Run):
-        told["kind"] = entries[0]["action"].split(".")[1]  # run.deploy.opened
+    if isinstance(row, Run) and (opening := opened.entry_of(entries)):
+        told |= {"kind": opening["action"].split(".")[1], "rollout_id": opening["data"].get("rollout", row.rollout_id)}
     # as it stands now: whoever read it before somebody moved it has lost a race, and is to be told so by his own move
     edited = type(row)._default_manager.filter(pk=row.pk).exclude(**told)
     if edited.update(**told, version=F("version") + 1):

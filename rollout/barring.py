@@ -52,10 +52,14 @@ def told(rollout: Rollout, manifest: Mapping[str, Any]) -> dict[str, set[int]]:
         entries, wrong = audit_told.told(_about(rollout))
         problem = next(chain(wrong, _differences(rollout, manifest, entries), _broken(entries)), "")
         found = {} if problem else _told_duties(manifest, entries)
-    except proven.UNREADABLE as error:
+    except (*proven.UNREADABLE, ArithmeticError) as error:
         problem, found = f"it cannot be read: {error!r}", {}
     if problem:
-        raise ledger.Refused(f"The audit does not tell who had a part in this: {problem}; the database was edited.")
+        # the chain that a release rests on does not mend: a new one rests on what comes after
+        raise ledger.Refused(
+            f"The audit does not tell who had a part in this: {problem}; the database was edited. "
+            "Once that is explained, make the release anew."
+        )
     return found
 
 

@@ -16,7 +16,7 @@ from approvals import proven
 from approvals.models import SignOff
 from monitoring import anchors, audit, audit_told
 from monitoring.models import AuditEntry, Watch
-from rollout import commands, freezing, glass_record, opened, opening, states, told
+from rollout import commands, freezing, glass_record, opened, states, told
 from rollout.models import Backup, BreakGlass, Configuration, Rollout, Run, Step
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
 EDITED = "; the database was edited"
+NO_DEPLOY = "no entry of the audit tells of the deploy that it undoes"
 
 
 def take(run: Run, step: Step | None) -> None:
@@ -65,7 +66,7 @@ def why_not(run: Run) -> str:
 
 def elsewhere(run: Run) -> str:
     """Return why it is not known that a run acts on the target for which it was opened; empty when it does."""
-    rows = AuditEntry.objects.filter(_of("run", [run.pk]), action=f"run.{run.kind}.opened")
+    rows = AuditEntry.objects.filter(audit_told.of("run", [run.pk]), action=f"run.{run.kind}.opened")
     entries, wrong = audit_told.told(rows)
     if wrong or [opened.is_at_place(run, one) for one in entries] != [True]:
         return f"{next(iter(wrong), f'no entry of the audit tells that it was opened for {run.target}')}{EDITED}"
@@ -74,7 +75,24 @@ def elsewhere(run: Run) -> str:
 
 def not_told(run: Run) -> str:
     """Return how a run does not stand as the audit tells; empty when it does."""
-    return next(_untold(run, list(run.steps.order_by("number"))), "")
+    try:
+        return next(_untold(run, list(run.steps.order_by("number"))), "")
+    except proven.UNREADABLE as error:
+        return f"it cannot be read: {error!r}"
+
+
+def not_opened(run: Run) -> str:
+    """Return why a run that waits does not begin: by the anchor file, or by what the audit tells; empty when it may."""
+    with audit.turn():
+        if refusal := anchors.refusal():
+            return refusal
+        why = not_told(run)
+        return f"{why}{EDITED}" if why else ""
+
+
+def was_opened(run: Run) -> bool:
+    """Say whether the audit tells that somebody opened this run."""
+    return opened.entry_of(audit_told.about("run", [run.pk])[0]) is not None
 
 
 def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
@@ -89,7 +107,7 @@ def is_to_abort(run: Run) -> bool:
     """Say whether somebody asked for the abort that the run's row tells of."""
     if not run.abort_requested or run.kind == Run.Kind.ROLLBACK:
         return False
-    return any(one["action"] == "run.abort_requested" for one in _about("run", [run.pk])[0])
+    return any(one["action"] == "run.abort_requested" for one in audit_told.about("run", [run.pk])[0])
 
 
 def is_outcome(run: Run, watch: Watch) -> bool:
@@ -97,39 +115,12 @@ def is_outcome(run: Run, watch: Watch) -> bool:
     if (watch.subject_kind, watch.subject_id) != ("rollout", str(run.rollout_id)):
         return False
     with audit.turn():
-        told = [
-            one for one in _about(watch.subject_kind, [watch.subject_id])[0] if one["data"].get("watch") == watch.pk
-        ]
+        entries = audit_told.about(watch.subject_kind, [watch.subject_id])[0]
+        told = [one for one in entries if one["data"].get("watch") == watch.pk]
         opened = [one["seq"] for one in told if one["action"] == "watch.opened"]
         decided = [one["new"] for one in told if one["action"] not in ("watch.opened", "watch.closed") and one["new"]]
         holds = opened and not audit_told.broken_since(*audit_told.root_of(opened[0]))
         return bool(holds and decided and decided[-1] == watch.outcome)
-
-
-def changed_nothing(run: Run) -> bool:
-    """Say whether neither audit nor rows tell of an attempt at a step of this deploy that changes the target."""
-    return not _begun(run).total() and not opening.has_effects(run.rollout)
-
-
-def hides_an_attempt(run: Run) -> bool:
-    """Say whether a step that changes the target was begun more often than its row shows."""
-    begun = _begun(run)
-    return any(begun[str(step.pk)] > step.attempt for step in run.steps.filter(effect=True))
-
-
-def makes_up_an_attempt(run: Run) -> str:
-    """Return why nothing is undone though rows tell of attempts at what changes the target; empty when it may be."""
-    tried = Step.objects.filter(run__rollout=run.rollout_id, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0)
-    begun = _begun(run)
-    made_up = next((step for step in tried if begun[str(step.pk)] < step.attempt), None)
-    return f"no entry of the audit tells of attempt {made_up.attempt} at {made_up.title}{EDITED}" if made_up else ""
-
-
-def _begun(run: Run) -> Counter[str]:
-    """Return how often each step of a rollout's deploys that changes the target was begun, as the audit tells."""
-    steps = Step.objects.filter(run__rollout=run.rollout_id, run__kind=Run.Kind.DEPLOY, effect=True)
-    entries = _about("step", steps.values_list("pk", flat=True))[0]
-    return Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
 
 
 def _problems(run: Run) -> Iterator[str]:
@@ -155,7 +146,8 @@ def _ended_by(run: Run, steps: list[Step]) -> Iterator[Step]:
 
 def _untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
     """Yield how a run, its rollout and its steps do not stand as entries tell; return the one that opened it."""
-    mine = _of("run", [run.pk]) | _of("rollout", [run.rollout_id]) | _of("step", [step.pk for step in steps])
+    mine = audit_told.of("run", [run.pk]) | audit_told.of("rollout", [run.rollout_id])
+    mine |= audit_told.of("step", [step.pk for step in steps])
     entries, wrong = audit_told.told(AuditEntry.objects.filter(mine))
     yield from wrong
     own = [one for one in entries if one["subject"]["kind"] == "run"]
@@ -195,12 +187,14 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
         yield from told.target_problems(run.target)
     elif deploy:
         yield from _not_begun_by(sign_off, run.rollout, deploy)
+    else:
+        yield NO_DEPLOY
     by_person = beginning["actor"]["id"] is not None
     chosen = beginning["data"].get("chosen", by_person)  # an older version did not tell
     if run.restores is not None and (chosen or deploy):
         yield from told.backup_problems(run.restores, target=run.target, deploy=None if chosen else deploy)
     elif run.restores is not None:
-        yield "no entry of the audit tells of the deploy that it undoes"
+        yield NO_DEPLOY
 
 
 def _not_begun_by(sign_off: SignOff, rollout: Rollout, deploy: Json) -> Iterator[str]:
@@ -214,11 +208,14 @@ def _not_begun_by(sign_off: SignOff, rollout: Rollout, deploy: Json) -> Iterator
 
 
 def _deploy_before(run: Run) -> Json | None:
-    """Return the entry that opened the deploy which a rollback undoes; where nobody chose, that one's backup counts."""
-    entries, _ = _about("run", run.rollout.runs.values_list("pk", flat=True))
-    mine = run.rollout_id
-    deploys = (one for one in reversed(entries) if one["action"] == "run.deploy.opened")
-    return next((one for one in deploys if one["data"].get("rollout", mine) == mine), None)
+    """Return the entry that opened the deploy which a rollback undoes; where nobody chose, that one's backup counts.
+
+    Whichever rollout the rows of the deploys say that they are of; an older version did not tell.
+    """
+    mine, here = run.rollout_id, audit_told.of("run", run.rollout.runs.values_list("pk", flat=True))
+    told_so = Q(component=run.target.component.name, body__contains=f'"rollout":{mine}')
+    entries, _ = audit_told.told(AuditEntry.objects.filter(here | told_so, action="run.deploy.opened"))
+    return next((one for one in reversed(entries) if one["data"].get("rollout", mine) == mine), None)
 
 
 def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
@@ -239,12 +236,3 @@ def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:
         yield f"its sign-off was not used to start anything: it is {sign_off.get_state_display()}"
     if opened.plan_of(steps) != freezing.signed(rollout)["plan"]["deploy"]:
         yield "its steps are not those of the plan that was signed"
-
-
-def _about(kind: str, ids: Any) -> tuple[list[Json], list[str]]:
-    """Return what the audit tells of rows of a kind, oldest first, and what is wrong with it."""
-    return audit_told.told(AuditEntry.objects.filter(_of(kind, ids)))
-
-
-def _of(kind: str, ids: Any) -> Q:
-    return Q(subject_kind=kind, subject_id__in=[str(one) for one in ids])

@@ -149,4 +149,6 @@ def evidence_of(run: Run) -> list[dict[str, str]]:
 
 def backup_of(run: Run) -> Backup | None:
     """Return the backup that a run works with: the one that it restores, or the one that it took."""
-    return run.restores or run.backups.filter(kind=Backup.Kind.BACKUP).first()
+    if run.kind == Run.Kind.ROLLBACK:
+        return run.restores
+    return run.backups.filter(kind=Backup.Kind.BACKUP).first()

@@ -11,8 +11,8 @@ from monitoring.storage import Stored
 from rollout import (
     aftermath,
     as_told,
+    attempted,
     backups,
-    borne,
     commands,
     drafting,
     evidence,
@@ -28,13 +28,6 @@ from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import hold, move
-
-# where a rollout stands while a run of a kind is under way
-DURING = {
-    Run.Kind.VALIDATE: frozenset({R.VALIDATING}),
-    Run.Kind.DEPLOY: frozenset({R.QUEUED, R.RUNNING, R.WATCHING}),
-    Run.Kind.ROLLBACK: frozenset({R.ROLLING_BACK}),
-}
 
 
 def store_files(step: Step, outcome: Outcome) -> dict[str, Stored]:
@@ -77,7 +70,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
             deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
             aftermath.attach_output(run, step, now=now)
         else:
-            _rollback_failed(run, step, why=why, now=now)
+            rollback_failed(run, step, why=why, now=now)
 
 
 def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
@@ -85,10 +78,10 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     rollout = run.rollout
     with audit.turn():
         _take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
-        if run.state == N.RUNNING and (made_up := borne.makes_up_an_attempt(run)):
+        if run.state == N.RUNNING and (made_up := attempted.makes_up_an_attempt(run)):
             unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
             return
-        changed = opening.has_effects(rollout) or borne.hides_an_attempt(run)
+        changed = opening.has_effects(rollout) or attempted.hides_an_attempt(run)
         severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
         incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
         Run.objects.filter(pk=run.pk).update(incident=incident)
@@ -101,42 +94,6 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
             rollout, user=None, why=why, by=SYSTEM, automatic=True, now=now, incident=incident
         )
         nudge.run(rollback.pk)
-
-
-def not_borne_out(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
-    """End a run of which the audit tells something else, before its next step.
-
-    What is not known to have changed nothing is parked, and never rolled back by itself: rows that somebody wrote could
-    name what there is to undo.
-    """
-    with audit.turn():
-        _take(run)
-        as_told.put_back(run)
-        if run.state not in (N.QUEUED, N.RUNNING):  # only its row said that it goes on
-            aftermath.alarm(run, title=f"Run {run.pk} was over", why=why, runbook="incident", now=now)
-        elif run.rollout.state not in DURING[Run.Kind(run.kind)]:
-            opening.end_run(run, _over(run), why=why, by=SYSTEM, now=now)
-            aftermath.alarm(run, title=f"Run {run.pk} is not of this rollout", why=why, runbook="incident", now=now)
-        elif run.kind == Run.Kind.VALIDATE:
-            back_to_draft(run, why=why, by=SYSTEM, to=_over(run), now=now)
-        elif run.state == N.QUEUED:
-            refused(run, why=why, now=now)
-        elif step is not None and run.kind == Run.Kind.ROLLBACK:
-            _rollback_failed(run, step, why=why, now=now)
-        elif step is not None and borne.changed_nothing(run):
-            deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
-        else:
-            _park(run, step, why=why, now=now)
-
-
-def _over(run: Run) -> str:
-    return N.CANCELLED if run.state == N.QUEUED else N.FAILED
-
-
-def _park(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
-    """Park a run before its next step: of one that was not begun, there is nothing to decide."""
-    begun = step if step is not None and step.state == S.RUNNING else None
-    unknown(run, begun, why=why, now=now, title=f"Stopped before “{step.title}”" if step else "No step is left")
 
 
 def _take(run: Run) -> None:
@@ -155,7 +112,7 @@ def aborted(run: Run, *, now: datetime) -> None:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif run.state == N.QUEUED:
             _cancelled(run, why=why, now=now)
-        elif made_up := borne.makes_up_an_attempt(run):
+        elif made_up := attempted.makes_up_an_attempt(run):
             unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
         elif opening.has_effects(rollout):
             incident = opening.open_incident(
@@ -194,7 +151,7 @@ def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str 
 def not_done(run: Run, step: Step, *, why: str, now: datetime) -> None:
     """End a run of which a person said that its unknown step did not happen; what went before it is undone."""
     if run.kind == Run.Kind.ROLLBACK:
-        _rollback_failed(run, step, why=why, now=now)
+        rollback_failed(run, step, why=why, now=now)
     else:
         deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
 
@@ -208,7 +165,7 @@ def _cancelled(run: Run, *, why: str, now: datetime) -> None:
     move(rollout, R.CANCELLED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
 
 
-def _rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
+def rollback_failed(run: Run, step: Step, *, why: str, now: datetime) -> None:
     restored = run.steps.filter(kind="verify", params__what="restored", state=S.SUCCEEDED).exists()
     to = R.ROLLED_BACK_UNHEALTHY if restored else R.NOT_RESTORED
     if not run.steps.filter(effect=True, attempt__gt=0).exists():

@@ -13,21 +13,27 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
 from django.utils import timezone
 
-from approvals import ledger
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import actions, ballast, borne, commands, endings, freezing, glass, opening, recovering, runner, watching
+from rollout import (
+    actions,
+    ballast,
+    beginning,
+    borne,
+    commands,
+    contradicted,
+    endings,
+    freezing,
+    recovering,
+    runner,
+    watching,
+)
 from rollout.finishing import finished
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
 from rollout.last_words import how, outcome_in, was_killed
-from rollout.models import BreakGlass, Effect, Rollout, Run, Step
-from rollout.permits import TargetHeldError, require_clock, require_room
-from rollout.states import RolloutState as R
+from rollout.models import Effect, Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError, hold, move
@@ -46,7 +52,7 @@ def advance(run_id: int) -> None:
     if run.host_id != settings.GR_HOST_ID:
         return  # its lock and its runner's files are on another machine
     try:
-        if run.state == N.QUEUED and not _begin(run, now):
+        if run.state == N.QUEUED and not beginning.begin(run, now):
             return
         if run.state != N.RUNNING:
             return
@@ -58,7 +64,7 @@ def advance(run_id: int) -> None:
 def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
     if running is not None and (why := borne.elsewhere(run)):  # another target's lock tells nothing of its command
-        endings.not_borne_out(run, running, why=why, now=now)
+        contradicted.end(run, running, why=why, now=now)
         return
     if running is not None and not _settle(run, running, now):
         return
@@ -88,57 +94,10 @@ def _may_go_on(run: Run, step: Step | None, now: datetime) -> bool:
     """Say whether a run goes on with this step, in the turn in which it does; end it where it may not."""
     borne.take(run, step)
     if why := borne.why_not(run):
-        endings.not_borne_out(run, step, why=why, now=now)
+        contradicted.end(run, step, why=why, now=now)
     elif run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
         endings.deploy_failed(run, why=why, title="Manifest changed", now=now)
     return not why
-
-
-def _begin(run: Run, now: datetime) -> bool:
-    """Let a queued run begin, if its target is free; return whether it did."""
-    try:
-        with audit.turn():
-            if why := borne.not_told(run):
-                parts = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
-                endings.not_borne_out(run, None, why=parts or f"{why}{borne.EDITED}", now=now)
-                return False
-            if borne.is_to_abort(run):
-                endings.aborted(run, now=now)
-                return False
-            require_room()
-            opening.say_why(run.rollout, "")
-            if run.kind == Run.Kind.DEPLOY:
-                _ask_again(run.rollout, run, now)
-            epoch = opening.next_epoch(run.target)
-            move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
-    except IntegrityError:
-        return False  # another run, or an active rollout, holds the target: pulse asks again
-    except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
-        opening.say_why(run.rollout, str(held))
-        return False
-    except (actions.Refused, PermissionDenied) as refusal:
-        endings.refused(run, why=str(refusal), now=now)
-        return False
-    return True
-
-
-def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
-    """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
-    broken = BreakGlass.objects.filter(run=run, rollout=rollout).select_related("sign_off").first()
-    actions.require_free(run.target, now=now, emergency=broken is not None)
-    starter = User.objects.get(pk=run.started_by_id or 0)
-    actions.require(starter, run.target, {"deploy-operator", "ops"})
-    changed = freezing.changed(rollout)
-    if changed:
-        raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
-    if rollout.sign_off is None or (why := borne.not_about(rollout.sign_off, rollout)):
-        raise actions.Refused(why if rollout.sign_off else "there is no sign-off")
-    require_clock(rollout.sign_off, now=now)
-    if broken is not None:
-        glass.check(broken, now=now)
-    else:
-        ledger.use(rollout.sign_off, by=opening.opener(run), now=now)
-    move(rollout, R.RUNNING, by=opening.opener(run), now=now, started_at=now)
 
 
 def _start(run: Run, step: Step, now: datetime) -> None:

@@ -90,7 +90,7 @@ def changed(rollout: Rollout) -> tuple[str, ...]:
             today["requester"] = people.printed_name(rollout.requester)
         return plan.changed_parts(frozen, today)
     except ComponentError:
-        return ("target",)  # the configuration in force has no such environment any more
+        return ("configuration",)  # none in force can be read, or declares such an environment
     except gates.ProfileError:
         return ("gates",)  # the tuning is out of the bounds that are in force now
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import aftermath, alarms, borne, endings, finishing, heartbeat, opening
+from rollout import aftermath, alarms, borne, contradicted, endings, finishing, heartbeat, opening
 from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -44,11 +44,13 @@ def host_lost(run: Run, *, now: datetime) -> None:
     What changed nothing has failed; what may have is parked, for a person; a watch goes on. It is never run again.
     """
     why = f"its host {run.host_id} was lost"
-    step = run.steps.filter(state=S.RUNNING).first() or run.steps.filter(state=S.PENDING).first()
+    # asked in one query: a step that a worker which lives after all claims meanwhile must not be missed by two
+    open_steps = list(run.steps.filter(state__in=[S.RUNNING, S.PENDING]))
+    step = next((one for one in open_steps if one.state == S.RUNNING), next(iter(open_steps), None))
     if run.state != N.RUNNING:
         return
     if step is None and (wrong := borne.why_not(run)):
-        endings.not_borne_out(run, None, why=wrong, now=now)
+        contradicted.end(run, None, why=wrong, now=now)
     elif step is None:
         finishing.finished(run, now=now)
     elif step.kind == "watch":

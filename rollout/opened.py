@@ -8,6 +8,7 @@ from monitoring import canonical
 from rollout.models import Run, Step
 
 Json = dict[str, Any]
+ACTIONS = {f"run.{kind}.opened" for kind in Run.Kind}
 # what is told of a run -> how a run whose rows say something else is told of
 TOLD_OF = {
     "steps_sha256": "its steps are not those with which it was opened",
@@ -38,6 +39,12 @@ def facts(run: Run, steps: Iterable[Step] | None = None) -> Json:
         "target": run.target_id,
         "component": run.target.component_id,
     }
+
+
+def entry_of(entries: Iterable[Json]) -> Json | None:
+    """Return the one entry that opened a run, among all that tell of it; None where there is none, or several."""
+    found = [one for one in entries if one["action"] in ACTIONS]
+    return found[0] if len(found) == 1 else None
 
 
 def differences(run: Run, steps: Iterable[Step], entry: Json) -> Iterator[str]:

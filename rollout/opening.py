@@ -13,7 +13,7 @@ from approvals.ledger import Refused
 from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import commands, opened, plan, routing, runner, transitions
+from rollout import commands, opened, plan, routing, runner, told, transitions
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -51,7 +51,9 @@ def rollback_run(
     """
     restores = backup or rollout.backup
     with audit.turn():
-        if restores is not None and user is not None:  # one that the system begins is refused by nothing
+        if user is not None:  # one that the system begins is refused by nothing
+            _require_reachable(rollout.target)
+        if restores is not None and user is not None:
             _keep(restores)
         _end_open(rollout, why=why, by=by, automatic=automatic, now=now)
         incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
@@ -85,6 +87,15 @@ def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: da
         if run.state == N.UNKNOWN:
             lift_for(run)
         end_run(run, to, why=why, by=by, now=now)
+
+
+def _require_reachable(target: Target) -> None:
+    """Refuse, before anything is ended, what would go by a configuration that nobody loaded, or none that is there."""
+    if problem := next(told.target_problems(target), ""):
+        raise Refused(
+            f"A rollback by a person goes by the configuration in force, and {problem}: the database was edited. Load "
+            "the file again first (manage.py load_component). Nothing was ended; a watch still rolls back by itself."
+        )
 
 
 def _keep(backup: Backup) -> None:

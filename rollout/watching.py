@@ -7,7 +7,7 @@ from monitoring.audit import SYSTEM
 from monitoring.gates import GateProfile
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
-from rollout import borne, commands, endings, freezing, routing, transitions
+from rollout import borne, commands, contradicted, endings, freezing, routing, transitions
 from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -42,7 +42,7 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
     """Follow the watch's outcome; return whether the run may go on to its end."""
     watch = run.watch
     if watch is None:
-        endings.not_borne_out(run, step, why="it has no watch; the database was edited", now=now)
+        contradicted.end(run, step, why="it has no watch; the database was edited", now=now)
         return False
     told = watch.outcome not in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED) or borne.is_outcome(run, watch)
     if told and watch.outcome == Watch.Outcome.PASSED:

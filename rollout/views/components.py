@@ -133,11 +133,14 @@ def _in_force(found: Component) -> tuple[component.Component | None, Configurati
 
 
 def _pending(found: Component, configurations: Iterable[Configuration], user: User) -> list[dict[str, Any]]:
-    """Return those that wait, each as it differs now from what the audit tells to be in force."""
+    """Return those that wait, each as it differs now from what the audit tells to be in force.
+
+    Of one that was loaded beside none, that is asked as its confirmation does: along the whole chain, which takes long.
+    """
     waiting = [one for one in configurations if one.state == Configuration.State.PENDING]
-    before = told.in_force(found) if waiting else None
-    # one that was loaded beside none stays a whole text: the chain may hold no longer, which is not asked here
-    return [{**_waits(one, user), **_seen(one, before if one.against else None)} for one in waiting]
+    now = told.in_force(found) if waiting else None
+    beside = [now if one.against else told.borne_out(found, one) for one in waiting]
+    return [{**_waits(one, user), **_seen(one, before)} for one, before in zip(waiting, beside, strict=True)]
 
 
 def _waits(one: Configuration, user: User) -> dict[str, Any]:

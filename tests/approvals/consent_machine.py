@@ -14,7 +14,7 @@ from approvals import delegation
 from approvals.models import Delegation, SignOff
 from approvals.proof import Refused
 from monitoring.audit import SYSTEM
-from rollout import actions, drafting, engine, freezing, states
+from rollout import actions, beginning, drafting, freezing, states
 from rollout.models import Release, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests.approvals.oracle import Consent, Person, World
@@ -263,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         Machine.steps += 1
         valid = self.may_begin()
         run = Run.objects.get(rollout=self.fresh, kind="deploy", state="QUEUED")
-        begun = engine._begin(run, self.now)
+        begun = beginning.begin(run, self.now)
         state = self.fresh.state
         assert begun == (state == R.RUNNING)
         assert begun == valid, f"began: {begun}, valid: {valid}"

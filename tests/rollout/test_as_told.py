@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.models import Incident
-from rollout import actions, engine, loading, states
+from approvals.ledger import Refused
+from monitoring.models import AuditEntry, Incident
+from rollout import actions, commands, engine, loading, states
 from rollout.models import Configuration, Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
@@ -85,7 +86,7 @@ def test_a_validate_run_that_failed_is_not_woken(target: Target, cast: Cast, fak
     forger.edit(failed, state="QUEUED")
     engine.advance(failed.pk)
     assert state(failed) == ("FAILED", "VALIDATING")
-    assert Incident.objects.get(severity="P0").title == f"Run {failed.pk} was over"
+    assert Incident.objects.get(severity="P0").title == f"Run {failed.pk} does not go on: it is failed"
 
 
 def test_a_rollback_that_failed_is_not_woken(target: Target, cast: Cast, fake: FakeRunner) -> None:
@@ -103,6 +104,79 @@ def test_nothing_comes_after_a_step_that_failed(target: Target, cast: Cast, fake
     forger.edit(fresh(failed.rollout), state="VALIDATING")
     engine.advance(failed.pk)
     assert state(failed) == ("FAILED", "DRAFT")
+
+
+def test_a_deploy_that_was_written_to_be_of_another_rollout_is_parked_with_its_own(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    run = under_way("late deploy", target, cast, fake)
+    own, other = fresh(run.rollout), factories.make_draft(target, cast["rita"], "1.2.0")
+    forger.edit(run, rollout_id=other.pk)
+    fake.succeed()
+    engine.advance(run.pk)
+    assert (fresh(own).state, state(run), fresh(other).state) == ("UNKNOWN", ("UNKNOWN", "UNKNOWN"), "DRAFT")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"), [("validate", "DRAFT"), ("early deploy", "FAILED"), ("late deploy", "UNKNOWN")]
+)
+def test_a_run_whose_opening_was_taken_out_ends(
+    target: Target, cast: Cast, fake: FakeRunner, kind: str, ends: str
+) -> None:
+    run = under_way(kind, target, cast, fake)
+    forger.edit(AuditEntry.objects.get(action=f"run.{run.kind}.opened", subject_id=str(run.pk)), action="x")
+    fake.succeed()
+    engine.advance(run.pk)
+    assert state(run)[1] == ends
+
+
+@pytest.mark.parametrize("kind", ["early deploy", "queued"])
+def test_a_queued_run_that_nobody_opened_ends_alone(target: Target, cast: Cast, fake: FakeRunner, kind: str) -> None:
+    own = under_way(kind, target, cast, fake) if kind != "queued" else queued(target, cast)
+    made = Run.objects.create(
+        rollout=own.rollout, target=target, kind="deploy", state="QUEUED", host_id=own.host_id, created_at=NOW
+    )
+    stood = state(own)
+    Run.objects.filter(pk=own.pk).update(abort_requested=False)
+    forger.edit(made, abort_requested=True)  # else it waits for the target, and nothing is asked
+    engine.advance(made.pk)
+    assert (Run.objects.get(pk=made.pk).state, state(own)) == ("CANCELLED", stood)
+
+
+def queued(target: Target, cast: Cast) -> Run:
+    return actions.start(factories.make_approved(target, cast), user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+
+
+def test_a_rollback_whose_deploy_was_moved_away_goes_by_no_manifest(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    forger.edit(fresh(deploy.rollout), backup_id=None)
+    rollback = breached(deploy, cast)
+    other = factories.make_draft(Target.objects.get(environment__name="staging"), cast["rita"], "1.2.0")
+    forger.edit(deploy, rollout_id=other.pk)
+    forger.edit(AuditEntry.objects.get(action="run.deploy.opened"), subject_id="0")
+    begun = len(fake.started)
+    drive(rollback, fake)
+    assert (len(fake.started), state(rollback)[1]) == (begun, "NOT_RESTORED")
+
+
+def test_a_rollback_works_with_no_backup_that_a_row_says_it_took(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake)
+    forger.edit(fresh(deploy.rollout), backup_id=None)
+    rollback = breached(deploy, cast)
+    factories.make_backup(target, "/other.zip", run=rollback)
+    assert commands.backup_of(rollback) is None
+
+
+def test_a_person_who_rolls_back_without_a_configuration_ends_nothing(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    forger.edit(Configuration.objects.get(), text="no TOML")
+    with pytest.raises(Refused, match="Load the file again first"):
+        asked_for(deploy, cast)
+    assert state(deploy) == ("RUNNING", "WATCHING")
 
 
 @pytest.mark.parametrize("edit", [{"text": "no TOML"}, {"state": "PAST"}])

@@ -97,7 +97,7 @@ def test_a_run_that_ended_and_is_written_as_running_undoes_nothing_below_a_newer
     forger.edit(old.steps.get(kind="watch"), state="PENDING")
     engine.advance(old.pk)
     assert state(old) == ("SUCCEEDED", "SUCCEEDED") and not Run.objects.filter(kind="rollback").exists()
-    assert Incident.objects.get().title == f"Run {old.pk} was over"
+    assert Incident.objects.get().title == f"Run {old.pk} does not go on: it is succeeded"
 
 
 def test_a_deploy_that_was_written_as_begun_undoes_nothing(target: Target, cast: Cast, fake: FakeRunner) -> None:

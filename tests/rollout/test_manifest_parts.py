@@ -11,7 +11,7 @@ from django.db import transaction
 
 from approvals.ledger import Refused
 from monitoring import canonical
-from rollout import actions, drafting, engine, evidence, freezing, plan
+from rollout import actions, beginning, drafting, evidence, freezing, plan
 from rollout.models import Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -122,7 +122,7 @@ def test_every_part_is_asked_again_in_the_transaction_that_begins_the_run(
     for part, (_, made) in {path[0]: (path, made) for path, made in every_edit(signed)}.items():
         monkeypatch.setattr(freezing, "manifest_of", lambda rollout, made=made: made)
         with transaction.atomic():
-            assert not engine._begin(Run.objects.get(pk=run.pk), NOW), part
+            assert not beginning.begin(Run.objects.get(pk=run.pk), NOW), part
             assert fresh(signed).state_why == f"changed since it was signed: {part}"
             transaction.set_rollback(True)
 

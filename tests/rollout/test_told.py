@@ -174,7 +174,20 @@ def test_a_rollback_by_a_configuration_that_nobody_loaded_runs_nothing(
     succeeded: Rollout, backup: Backup, cast: Cast, fake: FakeRunner
 ) -> None:
     put(succeeded.target, HARMLESS)
-    assert roll_back(succeeded, backup, cast, fake).state == "FAILED"
+    with pytest.raises(Refused, match="Load the file again first"):
+        roll_back(succeeded, backup, cast, fake)
+    assert fresh(succeeded).state == "WATCHING"
+
+
+def test_a_rollback_whose_configuration_is_edited_under_way_runs_nothing_more(
+    succeeded: Rollout, backup: Backup, cast: Cast, fake: FakeRunner
+) -> None:
+    run = drive(roll_back(succeeded, backup, cast, fake), fake, stop_at="stop")
+    put(succeeded.target, HARMLESS)
+    fake.succeed()
+    begun = len(fake.started)
+    engine.advance(run.pk)
+    assert (len(fake.started), Run.objects.get(pk=run.pk).state) == (begun, "FAILED")
 
 
 def test_a_backup_of_another_target_is_not_restored(backup: Backup, target: Target) -> None:
@@ -252,7 +265,8 @@ def test_a_target_that_left_the_configuration_is_reached_by_no_text_that_was_edi
 ) -> None:
     past = Configuration.objects.get(state="PAST")
     forger.edit(past, text=past.text.replace("./env/production", "/elsewhere"))
-    assert roll_back(retired, backup, cast, fake).state == "FAILED"
+    with pytest.raises(Refused, match="which declares the target, came into force"):
+        roll_back(retired, backup, cast, fake)
 
 
 def test_a_past_configuration_that_nobody_loaded_declares_nothing(target: Target, cast: Cast) -> None:

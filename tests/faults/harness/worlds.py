@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import connection
 
-from rollout import actions, component_target, detached, drivers, engine, nudge, plan, runner
+from rollout import actions, beginning, component_target, detached, drivers, nudge, plan, runner
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.plan import StepPlan
 from rollout.target import TargetSpec
@@ -39,7 +39,7 @@ def _deploy(spec: TargetSpec, version: str, release_dir: str) -> tuple[StepPlan,
     )
 
 
-def _rollback(spec: TargetSpec, previous_version: str) -> tuple[StepPlan, ...]:
+def _rollback(previous_version: str) -> tuple[StepPlan, ...]:
     return (
         StepPlan(kind="restore", title="Restore", effect=True, timeout_s=LONG_S),
         StepPlan(kind="start", title="Start", effect=True, timeout_s=LONG_S),
@@ -71,7 +71,7 @@ def make(where: Path) -> None:
         keep(where / f"approved-{driver}")
         olaf = cast["olaf"]
         run = actions.start(rollout, user=olaf, by=actor(olaf), now=NOW)
-        if not engine._begin(run, NOW):
+        if not beginning.begin(run, NOW):
             raise RuntimeError("the run does not begin")
         Rollout.objects.update(backup=_backup(place, run))
         keep(where / f"begun-{driver}")

@@ -1,0 +1,76 @@
+"""Lets a queued run begin: when its target is free, as it was opened, with a consent that is asked once more."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
+
+from approvals import ledger
+from monitoring import audit
+from rollout import actions, borne, contradicted, endings, freezing, glass, opening
+from rollout.models import BreakGlass, Rollout, Run
+from rollout.permits import TargetHeldError, require_clock, require_room
+from rollout.states import RUN_ACTIVE
+from rollout.states import RolloutState as R
+from rollout.states import RunState as N
+from rollout.transitions import move
+
+
+def begin(run: Run, now: datetime) -> bool:
+    """Let a queued run begin, if its target is free; return whether it did."""
+    try:
+        if not run.abort_requested and not _is_free(run, now):
+            return False
+        if why := borne.not_opened(run):  # by what is told it may be over
+            changed = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
+            contradicted.end(run, None, why=changed or why, now=now)
+            return False
+        if borne.is_to_abort(run):
+            endings.aborted(run, now=now)
+            return False
+        with audit.turn():
+            opening.say_why(run.rollout, "")
+            if run.kind == Run.Kind.DEPLOY:
+                _ask_again(run.rollout, run, now)
+            epoch = opening.next_epoch(run.target)
+            move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
+    except IntegrityError:
+        return False  # another run, or an active rollout, holds the target: pulse asks again
+    except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
+        opening.say_why(run.rollout, str(held))
+        return False
+    except (actions.Refused, PermissionDenied) as refusal:
+        endings.refused(run, why=str(refusal), now=now)
+        return False
+    return True
+
+
+def _is_free(run: Run, now: datetime) -> bool:
+    """Say whether no run holds the target, before anything is asked that takes long; raise TargetHeldError of a lock.
+
+    It is asked again as the run begins.
+    """
+    require_room()
+    if run.kind == Run.Kind.DEPLOY:
+        actions.require_free(run.target, now=now, emergency=BreakGlass.objects.filter(run=run).exists())
+    return not Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk).exists()
+
+
+def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:
+    """Ask for consent in the transaction that starts the run: rules, roles, digest, lock and freeze as they are now."""
+    broken = BreakGlass.objects.filter(run=run, rollout=rollout).select_related("sign_off").first()
+    actions.require_free(run.target, now=now, emergency=broken is not None)
+    starter = User.objects.get(pk=run.started_by_id or 0)
+    actions.require(starter, run.target, {"deploy-operator", "ops"})
+    changed = freezing.changed(rollout)
+    if changed:
+        raise actions.Refused(f"changed since it was signed: {', '.join(changed)}")
+    if rollout.sign_off is None or (why := borne.not_about(rollout.sign_off, rollout)):
+        raise actions.Refused(why if rollout.sign_off else "there is no sign-off")
+    require_clock(rollout.sign_off, now=now)
+    if broken is not None:
+        glass.check(broken, now=now)
+    else:
+        ledger.use(rollout.sign_off, by=opening.opener(run), now=now)
+    move(rollout, R.RUNNING, by=opening.opener(run), now=now, started_at=now)
