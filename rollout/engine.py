@@ -25,12 +25,12 @@ from rollout import (
     commands,
     contradicted,
     endings,
+    finishing,
     freezing,
     recovering,
     runner,
     watching,
 )
-from rollout.finishing import finished
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
 from rollout.last_words import how, outcome_in, was_killed
 from rollout.models import Effect, Run, Step
@@ -85,7 +85,7 @@ def _go_on(run: Run, now: datetime) -> None:
         if not _may_go_on(run, following, now):
             return
         if following is None:
-            finished(run, now=now)
+            finishing.finished(run, now=now)
         else:
             watching.begin(run, following, now=now)
 
