@@ -65,12 +65,21 @@ def why_not(run: Run) -> str:
 
 
 def elsewhere(run: Run) -> str:
-    """Return why it is not known that a run acts on the target for which it was opened; empty when it does."""
-    rows = AuditEntry.objects.filter(audit_told.of("run", [run.pk]), action=f"run.{run.kind}.opened")
-    entries, wrong = audit_told.told(rows)
-    if wrong or [opened.is_at_place(run, one) for one in entries] != [True]:
+    """Return why it is not known that a run is under way on the target for which it was opened; empty when it is.
+
+    Without a turn: who moves the run meanwhile raises its version, by which whoever ends it finds that out.
+    """
+    entries, wrong = audit_told.about("run", [run.pk])
+    opening = opened.entry_of(entries)
+    if (
+        wrong
+        or opening is None
+        or opening["action"] != f"run.{run.kind}.opened"
+        or not opened.is_at_place(run, opening)
+    ):
         return f"{next(iter(wrong), f'no entry of the audit tells that it was opened for {run.target}')}{EDITED}"
-    return ""
+    problem = next((f"the run: {one}" for one in proven.state_problems(run.state, entries)), "")
+    return f"{problem}{EDITED}" if problem else ""
 
 
 def not_told(run: Run) -> str:

@@ -63,7 +63,8 @@ def advance(run_id: int) -> None:
 
 def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
-    if running is not None and (why := borne.elsewhere(run)):  # another target's lock tells nothing of its command
+    # another target's lock tells nothing of its command, and what an end undoes goes by the run's kind
+    if (running is not None or run.abort_requested) and (why := borne.elsewhere(run)):
         contradicted.end(run, running, why=why, now=now)
         return
     if running is not None and not _settle(run, running, now):

@@ -98,6 +98,29 @@ def test_a_rollback_that_failed_is_not_woken(target: Target, cast: Cast, fake: F
     assert (state(rollback), len(fake.started)) == (stood, begun)
 
 
+def test_a_deploy_that_was_over_is_rolled_back_by_no_step_that_a_row_says_is_at_work(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    factories.decide_watches("PASSED")
+    drive(deploy, fake)
+    forger.edit(deploy, state="RUNNING")
+    forger.edit(deploy.steps.get(kind="watch"), state="RUNNING")
+    factories.decide_watches("BREACHED")
+    engine.advance(deploy.pk)
+    assert state(deploy) == ("SUCCEEDED", "SUCCEEDED") and not Run.objects.filter(kind="rollback").exists()
+
+
+def test_an_abort_of_a_deploy_that_was_written_as_another_kind_parks_it(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    run, olaf = under_way("late deploy", target, cast, fake), cast["olaf"]
+    actions.abort(fresh(run.rollout), user=olaf, why="It looks wrong.", by=actor(olaf), now=NOW)
+    forger.edit(Run.objects.get(pk=run.pk), kind="validate")
+    engine.advance(run.pk)
+    assert state(run) == ("UNKNOWN", "UNKNOWN")
+
+
 def test_nothing_comes_after_a_step_that_failed(target: Target, cast: Cast, fake: FakeRunner) -> None:
     failed = drive(submitted(factories.make_draft(target, cast["rita"]), cast), fake, fail_at="rehearse")
     forger.edit(failed, state="RUNNING")
