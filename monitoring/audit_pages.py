@@ -193,7 +193,8 @@ def _conditions(wanted: Wanted, rest: Sequence[str], low: int, high: int) -> tup
         kind = wanted.action.endswith(".")
         told.append(("substr(x.action, 1, %s) = %s" if kind else "x.action || '' = %s", wanted.action))
     at = "+x.at" if connection.vendor == "sqlite" else "(x.at + interval '0')"
-    told += [("x.seq <= %s", raw_rows.LARGEST)] if connection.vendor == "sqlite" else []
+    # a text in the place of a number is above all numbers; of two bounds from above SQLite may walk down from the other
+    told += [("x.seq <= %s", raw_rows.LARGEST)] if connection.vendor == "sqlite" and not high else []
     moment = connection.ops.adapt_datetimefield_value
     for sign, number in ((">", low), ("<", high)):
         told += [(f"x.seq {sign} %s", number)] if number else []

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from monitoring import audit, audit_pages
+from monitoring import audit, audit_pages, raw_rows
 from monitoring.audit import Actor, Subject
 from monitoring.audit_pages import Wanted, find
 from monitoring.models import AuditEntry, AuditHead
@@ -94,6 +94,12 @@ def test_what_is_nowhere_is_an_empty_page(world: None, wanted: Wanted) -> None:
 
 def test_an_empty_audit_has_an_empty_page() -> None:
     assert (find(Wanted(), limit=5), audit_pages.places(), audit_pages.actions()) == ([], [], [])
+
+
+def test_a_page_further_down_begins_there_and_walks_down_from_nowhere_else(world: None) -> None:
+    with CaptureQueriesContext(connection) as seen:
+        find(Wanted(), before=5, limit=3)
+    assert seen.captured_queries and not any(str(raw_rows.LARGEST) in one["sql"] for one in seen.captured_queries)
 
 
 def test_places_and_actions_are_those_that_entries_have(world: None) -> None:
