@@ -49,7 +49,10 @@ def run() -> int:
     asked = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: asked.set())
-    cluster.start()
+    try:
+        cluster.start()
+    except RuntimeError:  # its sentinel died before it stood: of itself, or because the whole group was told to stop
+        return 0 if asked.is_set() else LEFT
     return _follow(cluster, asked)
 
 

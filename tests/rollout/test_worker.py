@@ -61,8 +61,8 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Return a running cluster with all its processes; whatever is left of it is killed afterwards."""
+def starting(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Return a cluster that has just been started; whatever is left of it is killed afterwards."""
     if not sys.platform.startswith("linux"):
         pytest.skip("LINUX MISSING: the processes of a cluster are read from /proc")
     environment = environment_of(tmp_path)
@@ -73,13 +73,19 @@ def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
             [*manage, "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        until(lambda: len(workers(started.pid)) >= 4, "the start of two workers, monitor and pusher")
         yield started
     finally:
         for pid in (*workers(started.pid), *children(started.pid), started.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         started.wait()
+
+
+@pytest.fixture
+def cluster(starting: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    """Return a running cluster with all its processes."""
+    until(lambda: len(workers(starting.pid)) >= 4, "the start of two workers, monitor and pusher")
+    return starting
 
 
 @pytest.mark.parametrize("victim", [0, 1, 2, 3], ids=["worker", "other worker", "monitor", "pusher"])
@@ -114,3 +120,11 @@ def test_a_cluster_that_is_told_to_stop_ends_with_0(
     (os.killpg if whole_group else os.kill)(cluster.pid, signal.SIGTERM)
     assert cluster.wait(PATIENCE_S) == 0, (tmp_path / "worker.log").read_text()
     until(lambda: not any(lives(pid) for pid in family), "the end of the whole family")
+
+
+def test_a_cluster_that_is_told_to_stop_while_it_starts_ends_with_0(
+    starting: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    until(lambda: children(starting.pid), "the start of the sentinel")
+    os.killpg(starting.pid, signal.SIGTERM)
+    assert starting.wait(PATIENCE_S) == 0, (tmp_path / "worker.log").read_text()
