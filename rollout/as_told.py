@@ -9,7 +9,6 @@ import logging
 from django.db.models import F
 
 from monitoring import audit_told
-from monitoring.models import AuditEntry
 from rollout import opened, transitions
 from rollout.models import Rollout, Run
 
@@ -22,7 +21,7 @@ def put_back(row: Run | Rollout) -> None:
     A run is of the kind, and of the rollout, for which the one entry that opened it was written.
     """
     kind = transitions.KINDS[type(row)]
-    entries, wrong = audit_told.told(AuditEntry.objects.filter(subject_kind=kind, subject_id=str(row.pk)))
+    entries, wrong = audit_told.about(kind, [row.pk])
     states = [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
     if wrong or not states:
         return

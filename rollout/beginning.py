@@ -19,16 +19,36 @@ from rollout.transitions import move
 
 def begin(run: Run, now: datetime) -> bool:
     """Let a queued run begin, if its target is free; return whether it did."""
+    if not run.abort_requested and not _is_free(run, now):  # by its row, as yet
+        return False
+    if why := borne.not_opened(run):  # by what is told it may be over
+        changed = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
+        contradicted.end(run, None, why=changed or why, now=now)
+        return False
+    if borne.is_to_abort(run):
+        endings.aborted(run, now=now)
+        return False
+    return (not run.abort_requested or _is_free(run, now)) and _begins(run, now)
+
+
+def _is_free(run: Run, now: datetime) -> bool:
+    """Say whether nothing holds the target, before anything is asked that takes long; let the page say what does.
+
+    It is asked again as the run begins.
+    """
     try:
-        if not run.abort_requested and not _is_free(run, now):
-            return False
-        if why := borne.not_opened(run):  # by what is told it may be over
-            changed = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
-            contradicted.end(run, None, why=changed or why, now=now)
-            return False
-        if borne.is_to_abort(run):
-            endings.aborted(run, now=now)
-            return False
+        require_room()
+        if run.kind == Run.Kind.DEPLOY:
+            actions.require_free(run.target, now=now, emergency=BreakGlass.objects.filter(run=run).exists())
+    except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
+        opening.say_why(run.rollout, str(held))
+        return False
+    return not Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk).exists()
+
+
+def _begins(run: Run, now: datetime) -> bool:
+    """Move a run, and the rollout of a deploy with it, to RUNNING; return whether nothing was in the way after all."""
+    try:
         with audit.turn():
             opening.say_why(run.rollout, "")
             if run.kind == Run.Kind.DEPLOY:
@@ -37,24 +57,13 @@ def begin(run: Run, now: datetime) -> bool:
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
     except IntegrityError:
         return False  # another run, or an active rollout, holds the target: pulse asks again
-    except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
+    except TargetHeldError as held:
         opening.say_why(run.rollout, str(held))
         return False
     except (actions.Refused, PermissionDenied) as refusal:
         endings.refused(run, why=str(refusal), now=now)
         return False
     return True
-
-
-def _is_free(run: Run, now: datetime) -> bool:
-    """Say whether no run holds the target, before anything is asked that takes long; raise TargetHeldError of a lock.
-
-    It is asked again as the run begins.
-    """
-    require_room()
-    if run.kind == Run.Kind.DEPLOY:
-        actions.require_free(run.target, now=now, emergency=BreakGlass.objects.filter(run=run).exists())
-    return not Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk).exists()
 
 
 def _ask_again(rollout: Rollout, run: Run, now: datetime) -> None:

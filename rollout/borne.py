@@ -191,7 +191,8 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
 
     That is a configuration or the signed manifest, and a backup.
     """
-    sign_off, deploy = run.rollout.sign_off, _deploy_before(run)
+    sign_off = run.rollout.sign_off
+    deploy = _deploy_before(run) if run.kind == Run.Kind.ROLLBACK else None
     if commands.by_configuration(run) or sign_off is None:
         yield from told.target_problems(run.target)
     elif deploy:

@@ -14,7 +14,7 @@ from approvals import ledger, proven
 from approvals.ledger import Refused
 from monitoring import anchors, audit, audit_told, incidents
 from monitoring.audit import Actor
-from monitoring.models import AuditEntry, Incident
+from monitoring.models import Incident
 from rollout import access, endings, nudge, opening, permits, probing, states, transitions
 from rollout.drivers import Answer
 from rollout.models import Effect, Rollout, Run, Step, Target
@@ -116,7 +116,7 @@ def _not_asked(run: Run, step: Step) -> str:
     The chain has to hold since, so that no entry of an answer is hidden. Names count for nothing: they may be erased.
     """
     about = transitions.subject_of(run)
-    entries, wrong = audit_told.told(AuditEntry.objects.filter(subject_kind=about.kind, subject_id=about.id))
+    entries, wrong = audit_told.about(about.kind, [about.id])
     if wrong:
         return wrong[0]
     newest = next((one for one in reversed(entries) if one["new"] or one["action"] == ASKED), None)

@@ -52,9 +52,7 @@ def rollback_run(
     restores = backup or rollout.backup
     with audit.turn():
         if user is not None:  # one that the system begins is refused by nothing
-            _require_reachable(rollout.target)
-        if restores is not None and user is not None:
-            _keep(restores)
+            _require_possible(rollout.target, restores)
         _end_open(rollout, why=why, by=by, automatic=automatic, now=now)
         incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
         used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
@@ -89,13 +87,15 @@ def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: da
         end_run(run, to, why=why, by=by, now=now)
 
 
-def _require_reachable(target: Target) -> None:
-    """Refuse, before anything is ended, what would go by a configuration that nobody loaded, or none that is there."""
+def _require_possible(target: Target, restores: Backup | None) -> None:
+    """Refuse, before anything is ended, what would go by a configuration nobody loaded, or a backup that is gone."""
     if problem := next(told.target_problems(target), ""):
         raise Refused(
             f"A rollback by a person goes by the configuration in force, and {problem}: the database was edited. Load "
             "the file again first (manage.py load_component). Nothing was ended; a watch still rolls back by itself."
         )
+    if restores is not None:
+        _keep(restores)
 
 
 def _keep(backup: Backup) -> None:

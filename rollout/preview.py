@@ -10,6 +10,10 @@ from rollout.config_reader import ComponentError
 from rollout.models import Backup, Rollout
 from rollout.target import TargetSpec
 
+UNREADABLE = (
+    "The configuration in force cannot be read, and a rollback by a person goes by it: load the file again first."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Undo:
@@ -44,13 +48,9 @@ def undo_of(rollout: Rollout) -> Undo | None:
     backup = rollout.backup
     if backup is None:
         return None
-    rows: list[tuple[str, str, int]]
-    try:
-        target = rollout.target.spec
-    except ComponentError as error:
-        rows, problem, keeps_database = [], f"The configuration in force cannot be read: {error}", False
-    else:
-        (rows, problem), keeps_database = _rows_since(backup, target), target.database == "keep"
+    target, rows, problem = _target_of(rollout), list[tuple[str, str, int]](), UNREADABLE
+    if target is not None:
+        rows, problem = _rows_since(backup, target)
     return Undo(
         from_version=rollout.target.live_version,
         to_version=backup.release_version,
@@ -58,9 +58,16 @@ def undo_of(rollout: Rollout) -> Undo | None:
         backup_sha256=backup.sha256,
         migrations=tuple(freezing.migrations_of(rollout)),
         rows=tuple(sorted(rows, key=lambda row: -row[2])),
-        keeps_database=keeps_database,
+        keeps_database=target is not None and target.database == "keep",
         problem=problem,
     )
+
+
+def _target_of(rollout: Rollout) -> TargetSpec | None:
+    try:
+        return rollout.target.spec
+    except ComponentError:
+        return None
 
 
 def _rows_since(backup: Backup, target: TargetSpec) -> tuple[list[tuple[str, str, int]], str]:

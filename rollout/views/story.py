@@ -206,9 +206,9 @@ def _not_restored(facts: Facts) -> NextAction:
 
 
 def _unknown(facts: Facts) -> NextAction:
-    step, why = (f"“{facts.step}”", "") if facts.step else ("A step", f"{facts.state_why} ")
+    why = ""
     safe = " Rolling back is safe: it restores and proves every file." if facts.can_roll_back else ""
-    lead = f"{step} was started on {facts.place}, and nobody saw how it ended."
+    lead = f"“{facts.step}” was started on {facts.place}, and nobody saw how it ended."
     if not facts.step or facts.state_why.endswith("the database was edited"):
         lead = f"Stopped on {facts.place}: the database does not say what the audit, or its anchor file, tells."
         why = f"{facts.state_why.rstrip('.')}. Find out who wrote there, and look at what is live. "

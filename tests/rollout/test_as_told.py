@@ -160,7 +160,6 @@ def test_a_queued_run_that_nobody_opened_ends_alone(target: Target, cast: Cast, 
         rollout=own.rollout, target=target, kind="deploy", state="QUEUED", host_id=own.host_id, created_at=NOW
     )
     stood = state(own)
-    Run.objects.filter(pk=own.pk).update(abort_requested=False)
     forger.edit(made, abort_requested=True)  # else it waits for the target, and nothing is asked
     engine.advance(made.pk)
     assert (Run.objects.get(pk=made.pk).state, state(own)) == ("CANCELLED", stood)
