@@ -6,7 +6,7 @@ import pytest
 
 from approvals.ledger import Refused
 from monitoring.models import AuditEntry, Incident
-from rollout import actions, commands, engine, loading, states
+from rollout import actions, commands, endings, engine, loading, states
 from rollout.models import Configuration, Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
@@ -216,6 +216,16 @@ def test_the_page_with_the_red_button_needs_no_configuration(target: Target, cas
     forger.edit(Configuration.objects.get(), text="no TOML")
     page = browser(cast["olaf"]).get(fresh(deploy.rollout).get_absolute_url()).content.decode()
     assert "The configuration in force cannot be read" in page and 'popovertarget="sheet-rollback"' in page
+
+
+def test_the_page_of_a_step_that_nobody_saw_end_needs_no_configuration(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    run = drive(started(target, cast), fake, stop_at="switch")
+    endings.unknown(run, run.steps.get(kind="switch"), why="its runner was lost", now=NOW)
+    forger.edit(Configuration.objects.get(), text="no TOML")
+    page = browser(cast["olaf"]).get(fresh(run.rollout).get_absolute_url()).content.decode()
+    assert "nobody saw how it ended" in page and 'popovertarget="sheet-settle"' in page
 
 
 def test_a_page_that_needs_the_configuration_says_how_to_get_it_back(target: Target, cast: Cast) -> None:
