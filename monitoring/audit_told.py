@@ -44,6 +44,11 @@ def of(kind: str, ids: Iterable[object]) -> Q:
     return Q(subject_kind=kind, subject_id__in=[str(one) for one in ids])
 
 
+def is_known(kind: str, pk: object) -> bool:
+    """Say whether any entry is about a row."""
+    return AuditEntry.objects.filter(of(kind, [pk])).exists()
+
+
 def broken_since(seq: int, digest: str) -> list[str]:
     """Return what is wrong with the chain from the entry after that one, which has that hash, to the head.
 

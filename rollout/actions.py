@@ -18,7 +18,7 @@ from approvals.models import Decision, SignOff
 from approvals.signatures import Signed
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
-from rollout import access, checklist, evidence, freezing, missing, nudge, opening, states, transitions
+from rollout import access, attempted, checklist, evidence, freezing, missing, nudge, opening, states, transitions
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.permits import in_person, require, require_free, require_reason, require_room
 from rollout.states import RolloutState as R
@@ -134,9 +134,9 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
     in_person(by, user)
     require(user, rollout.target, access.STOPPERS)
     require_reason(why)
-    if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
+    if rollout.state not in states.ROLLBACK_FROM or not attempted.may_have_changed(rollout):
         raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
-    restored = backup or rollout.backup
+    restored = backup or opening.backup_of(rollout)
     if restored is None:
         raise Refused("There is no verified backup to go back to.")
     if missing.is_gone(restored, now=now):

@@ -20,6 +20,7 @@ from rollout import (
     finishing,
     freezing,
     hosts,
+    journal,
     nudge,
     opening,
     routing,
@@ -87,16 +88,16 @@ def _stop(run: Run, *, why: str, now: datetime) -> list[str]:
         contradicted.end(run, None, why=wrong, now=now)
         return [f"rollout {run.rollout_id} ({run.rollout}) cannot end as if all were well: {wrong}; look at its page"]
     if step.kind == "watch" and step.state == S.RUNNING:
-        return [_watch_on(run)]
+        return [_watch_on(run, now)]
     endings.unknown(run, step, why=why, now=now)
     return [f"rollout {run.rollout_id} ({run.rollout}) is UNKNOWN at {step.title!r}; decide on its page"]
 
 
-def _watch_on(run: Run) -> str:
+def _watch_on(run: Run, now: datetime) -> str:
     """Let a watch go on, but let it roll back nothing by itself: another release may be live by now."""
     line = f"rollout {run.rollout_id} ({run.rollout}) is watched again; is its release still the live one? "
     line += "A breach asks you, and rolls back nothing by itself"
-    Rollout.objects.filter(pk=run.rollout_id).update(automatic_rollback_used=True)
+    journal.withhold_rollback(run.rollout, why="the database was set back: another release may be live by now", now=now)
     if Run.objects.filter(pk=run.pk, abort_requested=True).update(abort_requested=False):
         line += f"; {run.abort_by} had asked to abort it: abort it again if that still holds"
     return line

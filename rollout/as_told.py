@@ -1,18 +1,22 @@
 """Puts rows back to what the audit tells of them, where somebody wrote something else: a run has to end somewhere.
 
-Only how a run or rollout stands, and of which kind and rollout a run is: by these the engine knows what may come next.
-Whoever does it ends or parks the run in the same turn, and says why.
+Only how a run or rollout stands, and of which kind and rollout a run is: by these the engine knows what may come next,
+and who holds a target. Whoever does it ends, parks or begins a run in the same turn.
 """
 
 import logging
+from typing import Any
 
 from django.db.models import F
 
 from monitoring import audit_told
-from rollout import opened, transitions
-from rollout.models import Rollout, Run
+from monitoring.models import AuditEntry
+from rollout import opened, states, transitions
+from rollout.models import Rollout, Run, Step, Target
+from rollout.states import StepState as S
 
 log = logging.getLogger(__name__)
+ACTIVE: dict[type[Rollout | Run], frozenset[Any]] = {Rollout: states.ACTIVE, Run: states.RUN_ACTIVE}
 
 
 def put_back(row: Run | Rollout) -> None:
@@ -20,16 +24,62 @@ def put_back(row: Run | Rollout) -> None:
 
     A run is of the kind, and of the rollout, for which the one entry that opened it was written.
     """
+    told = _told_of(row)
+    if told.get("state") in ACTIVE[type(row)]:
+        make_way(row.target, but=row)
+    _stand(row, told)
+
+
+def make_way(target: Target, *, but: Run | Rollout) -> None:
+    """Put back the other rows by which somebody seems to hold a target: one may, and each of them would keep it.
+
+    A row of which no entry tells at all is cancelled. One whose entries cannot be read stays as it is.
+    """
+    for row in _holders(target, but):
+        nobodys = {"state": "CANCELLED"} if not audit_told.is_known(transitions.KINDS[type(row)], row.pk) else {}
+        told = _told_of(row) or nobodys
+        if told and told["state"] not in ACTIVE[type(row)]:
+            _stand(row, told)
+
+
+def bring_to_light(target: Target) -> bool:
+    """Put a run back that is at work at a target, where its row says that it is over; return whether there was one."""
+    place = {"component": target.component.name, "environment": target.environment.name}
+    told = AuditEntry.objects.filter(**place, subject_kind="step").exclude(new="").order_by("-seq")
+    newest = told.values_list("subject_id", "new").first()
+    step = Step.objects.filter(pk=newest[0]).first() if newest and newest[1] == S.RUNNING else None
+    if step is None or step.run.state in states.RUN_ACTIVE:
+        return False
+    put_back(step.run)
+    put_back(step.run.rollout)
+    return step.run.state in states.RUN_ACTIVE
+
+
+def _holders(target: Target, but: Run | Rollout) -> list[Run | Rollout]:
+    """Return the rows that claim to be active at a target, but for a rollout and its runs, or a run and its rollout."""
+    mine = but.rollout_id if isinstance(but, Run) else but.pk
+    rollouts = Rollout.objects.filter(target=target, state__in=states.ACTIVE).exclude(pk=mine)
+    runs = Run.objects.filter(target=target, state__in=states.RUN_ACTIVE).exclude(rollout=mine)
+    return [*rollouts, *runs]
+
+
+def _told_of(row: Run | Rollout) -> dict[str, Any]:
+    """Return the columns that entries tell of a row; none where no entry does, or something is wrong with them."""
     kind = transitions.KINDS[type(row)]
     entries, wrong = audit_told.about(kind, [row.pk])
-    states = [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
-    if wrong or not states:
-        return
-    told = {"state": states[-1]}
+    found = [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
+    if wrong or not found:
+        return {}
+    told: dict[str, Any] = {"state": found[-1]}
     if isinstance(row, Run) and (opening := opened.entry_of(entries)):
         told |= {"kind": opening["action"].split(".")[1], "rollout_id": opening["data"].get("rollout", row.rollout_id)}
+    return told
+
+
+def _stand(row: Run | Rollout, told: dict[str, Any]) -> None:
     # as it stands now: whoever read it before somebody moved it has lost a race, and is to be told so by his own move
     edited = type(row)._default_manager.filter(pk=row.pk).exclude(**told)
-    if edited.update(**told, version=F("version") + 1):
+    if told and edited.update(**told, version=F("version") + 1):
+        kind = transitions.KINDS[type(row)]
         log.warning("the row of %s %s was edited; the audit tells %s, and so it stands again", kind, row.pk, told)
         row.refresh_from_db(fields=[*told, "version"])

@@ -106,7 +106,8 @@ def _differences(rollout: Rollout, manifest: Mapping[str, Any], entries: list[Js
     if any(one["data"].get("commits_sha256", commits) != commits for one in entries):  # an older version told less
         yield "its commits are not those with which the release was created"
     brought = {(one["data"]["kind"], one["data"]["sha256"]) for one in entries if one["action"] == FILE}
-    brought |= {(one["data"]["kind"], one["data"]["url"]) for one in entries if one["action"] == LINK}
+    newest = {one["data"]["kind"]: one["data"]["url"] for one in entries if one["action"] == LINK}
+    brought |= set(newest.items())  # one that was replaced does not come back by itself
     for kind, what in (*_files(manifest), *_links(manifest)):
         if (kind, what) not in brought:
             yield f"no entry tells that anybody brought this {kind}"
@@ -121,9 +122,9 @@ def _broken(entries: list[Json]) -> Iterator[str]:
 
 def _told_duties(manifest: Mapping[str, Any], entries: list[Json]) -> dict[str, set[int]]:
     """Return duty -> who has it by these entries; pure. Where the machine acted there is nobody to bar."""
-    files = set(_files(manifest))
+    files, linked = set(_files(manifest)), set(_links(manifest))
     found: dict[str, set[int | None]] = {REQUESTER: set(), UPLOADER: set(), TUNER: set()}
-    links: dict[str, tuple[str, int | None]] = {}
+    links: dict[str, str] = {}
     tuning: dict[str, str] = {}
     tuners: dict[str, list[int]] = {}
     for one in entries:
@@ -132,11 +133,11 @@ def _told_duties(manifest: Mapping[str, Any], entries: list[Json]) -> dict[str, 
             found[REQUESTER].add(who)
         elif action == RELEASE or (action == FILE and (data["kind"], data["sha256"]) in files):
             found[UPLOADER].add(who)
-        elif action == LINK and links.get(data["kind"], ("", None))[0] != data["url"]:
-            links[data["kind"]] = data["url"], who  # the same link brought again stays that of who brought it
+        elif action == LINK and links.get(data["kind"]) != data["url"]:
+            links[data["kind"]] = data["url"]  # the same link brought again stays that of who brought it
+            found[UPLOADER] |= {who} if (data["kind"], data["url"]) in linked else set()
         elif action == TUNED:
             tuning, tuners = data["tuning"], tuners_after(tuners, tuning, data["tuning"], who)
-    found[UPLOADER] |= {who for _, who in links.values()}
     found[TUNER] |= {one for people in tuners.values() for one in people}
     return {duty: {one for one in people if one is not None} for duty, people in found.items()}
 

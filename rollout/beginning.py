@@ -7,8 +7,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 
 from approvals import ledger
-from monitoring import audit
-from rollout import actions, borne, contradicted, endings, freezing, glass, opening
+from monitoring import anchors, audit
+from rollout import actions, as_told, borne, contradicted, endings, freezing, glass, opening, standing
 from rollout.models import BreakGlass, Rollout, Run
 from rollout.permits import TargetHeldError, require_clock, require_room
 from rollout.states import RUN_ACTIVE
@@ -21,14 +21,22 @@ def begin(run: Run, now: datetime) -> bool:
     """Let a queued run begin, if its target is free; return whether it did."""
     if not run.abort_requested and not _is_free(run, now):  # by its row, as yet
         return False
-    if why := borne.not_opened(run):  # by what is told it may be over
+    if why := _why_not(run):
         changed = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
         contradicted.end(run, None, why=changed or why, now=now)
         return False
-    if borne.is_to_abort(run):
+    if standing.is_to_abort(run):
         endings.aborted(run, now=now)
         return False
     return (not run.abort_requested or _is_free(run, now)) and _begins(run, now)
+
+
+def _why_not(run: Run) -> str:
+    """Return why a run that waits does not begin: by what the audit tells of it, or by the anchor file."""
+    with audit.turn():
+        if why := standing.not_told(run):  # by what is told it may be over
+            return f"{why}{standing.EDITED}"
+        return "" if standing.is_to_abort(run) else anchors.refusal()
 
 
 def _is_free(run: Run, now: datetime) -> bool:
@@ -43,7 +51,11 @@ def _is_free(run: Run, now: datetime) -> bool:
     except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
         opening.say_why(run.rollout, str(held))
         return False
-    return not Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk).exists()
+    others = Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk)
+    if others.exists():
+        with audit.turn():
+            as_told.make_way(run.target, but=run)
+    return not others.exists()
 
 
 def _begins(run: Run, now: datetime) -> bool:
@@ -51,6 +63,9 @@ def _begins(run: Run, now: datetime) -> bool:
     try:
         with audit.turn():
             opening.say_why(run.rollout, "")
+            as_told.make_way(run.target, but=run)
+            if as_told.bring_to_light(run.target):
+                return False  # nothing begins beside it
             if run.kind == Run.Kind.DEPLOY:
                 _ask_again(run.rollout, run, now)
             epoch = opening.next_epoch(run.target)

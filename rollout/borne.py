@@ -6,8 +6,7 @@ the audit that told of the run, its steps and its sign-off when they came to be,
 its head, and the plan in the manifest that was signed.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Q
@@ -16,8 +15,9 @@ from approvals import proven
 from approvals.models import SignOff
 from monitoring import anchors, audit, audit_told
 from monitoring.models import AuditEntry, Watch
-from rollout import commands, freezing, glass_record, opened, states, told
+from rollout import commands, freezing, glass_record, opened, standing, states, told
 from rollout.models import Backup, BreakGlass, Configuration, Rollout, Run, Step
+from rollout.standing import EDITED
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError
 
@@ -25,7 +25,6 @@ Json = dict[str, Any]
 # What a run without consent may do: whether a step of a kind changes the target (plan.validate, plan.rollback).
 PROVES = dict.fromkeys(("preflight", "scan", "backup", "rehearse", "dry_run", "check"), False)
 BRINGS_BACK = {"verify": False, "backup": False, "check": False, "stop": True, "restore": True, "start": True}
-EDITED = "; the database was edited"
 NO_DEPLOY = "no entry of the audit tells of the deploy that it undoes"
 
 
@@ -64,59 +63,12 @@ def why_not(run: Run) -> str:
         return f"{problem}{EDITED}" if problem else ""
 
 
-def elsewhere(run: Run) -> str:
-    """Return why it is not known that a run is under way on the target for which it was opened; empty when it is.
-
-    Without a turn: who moves the run meanwhile raises its version, by which whoever ends it finds that out.
-    """
-    entries, wrong = audit_told.about("run", [run.pk])
-    opening = opened.entry_of(entries)
-    if (
-        wrong
-        or opening is None
-        or opening["action"] != f"run.{run.kind}.opened"
-        or not opened.is_at_place(run, opening)
-    ):
-        return f"{next(iter(wrong), f'no entry of the audit tells that it was opened for {run.target}')}{EDITED}"
-    problem = next((f"the run: {one}" for one in proven.state_problems(run.state, entries)), "")
-    return f"{problem}{EDITED}" if problem else ""
-
-
-def not_told(run: Run) -> str:
-    """Return how a run does not stand as the audit tells; empty when it does."""
-    try:
-        return next(_untold(run, list(run.steps.order_by("number"))), "")
-    except proven.UNREADABLE as error:
-        return f"it cannot be read: {error!r}"
-
-
-def not_opened(run: Run) -> str:
-    """Return why a run that waits does not begin: by the anchor file, or by what the audit tells; empty when it may."""
-    with audit.turn():
-        if refusal := anchors.refusal():
-            return refusal
-        why = not_told(run)
-        return f"{why}{EDITED}" if why else ""
-
-
-def was_opened(run: Run) -> bool:
-    """Say whether the audit tells that somebody opened this run."""
-    return opened.entry_of(audit_told.about("run", [run.pk])[0]) is not None
-
-
 def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
     """Return why a sign-off is no consent to a rollout; empty when it is about this one."""
     if sign_off is None:
         return "there is no sign-off"
     about = sign_off.subject_kind, sign_off.subject_id
     return "" if about == ("rollout", str(rollout.pk)) else "the sign-off is about something else"
-
-
-def is_to_abort(run: Run) -> bool:
-    """Say whether somebody asked for the abort that the run's row tells of."""
-    if not run.abort_requested or run.kind == Run.Kind.ROLLBACK:
-        return False
-    return any(one["action"] == "run.abort_requested" for one in audit_told.about("run", [run.pk])[0])
 
 
 def is_outcome(run: Run, watch: Watch) -> bool:
@@ -134,7 +86,7 @@ def is_outcome(run: Run, watch: Watch) -> bool:
 
 def _problems(run: Run) -> Iterator[str]:
     steps = list(run.steps.order_by("number"))
-    beginning = yield from _untold(run, steps)
+    beginning = yield from standing.untold(run, steps)
     yield from (f"step {one.number} was {one.state}, and nothing comes after that" for one in _ended_by(run, steps))
     if run.kind == Run.Kind.DEPLOY:
         yield from _unsigned(run, steps, after=beginning["seq"])
@@ -153,39 +105,6 @@ def _ended_by(run: Run, steps: list[Step]) -> Iterator[Step]:
     yield from (one for one in ended if (run.kind, one.kind, one.state) != without_copy)
 
 
-def _untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
-    """Yield how a run, its rollout and its steps do not stand as entries tell; return the one that opened it."""
-    mine = audit_told.of("run", [run.pk]) | audit_told.of("rollout", [run.rollout_id])
-    mine |= audit_told.of("step", [step.pk for step in steps])
-    entries, wrong = audit_told.told(AuditEntry.objects.filter(mine))
-    yield from wrong
-    own = [one for one in entries if one["subject"]["kind"] == "run"]
-    beginnings = [one for one in own if one["action"] == f"run.{run.kind}.opened"]
-    if len(beginnings) != 1:
-        yield f"no entry of the audit tells that this {run.kind} run was opened"
-        return {"seq": 0}
-    aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
-    yield from audit_told.broken_since(*audit_told.root_of(beginnings[0]["seq"], by_anchor=not aloof))
-    yield from (f"the run: {problem}" for problem in proven.state_problems(run.state, own))
-    moves = [one for one in entries if one["action"].startswith("rollout.")]
-    yield from (f"the rollout: {problem}" for problem in proven.state_problems(run.rollout.state, moves))
-    yield from opened.differences(run, steps, beginnings[0])
-    yield from _steps_untold(steps, [one for one in entries if one["subject"]["kind"] == "step"])
-    return beginnings[0]
-
-
-def _steps_untold(steps: list[Step], entries: list[Json]) -> Iterator[str]:
-    """Yield which steps do not stand where their entries say, or were begun more or less often; pure."""
-    newest: defaultdict[str, str] = defaultdict(lambda: S.PENDING)
-    newest |= {one["subject"]["id"]: one["new"] for one in entries if one["new"]}  # a log that was read tells no state
-    begun = Counter(one["subject"]["id"] for one in entries if one["new"] == S.RUNNING)
-    for step in steps:
-        key = str(step.pk)
-        if (newest[key], begun[key]) != (step.state, step.attempt):
-            stands, begins = f"{step.state} (attempt {step.attempt})", f"{newest[key]} (attempt {begun[key]})"
-            yield f"step {step.number} is {stands}, not {begins}"
-
-
 def _edited(run: Run, beginning: Json) -> Iterator[str]:
     """Yield how what the commands of a validate run or a rollback come from is not what the audit told.
 
@@ -200,6 +119,8 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
     else:
         yield NO_DEPLOY
     by_person = beginning["actor"]["id"] is not None
+    if deploy and not by_person:  # nobody looks at what the system undoes: nothing may be hidden since it was done
+        yield from audit_told.broken_since(*audit_told.root_of(deploy["seq"], by_anchor=False))
     chosen = beginning["data"].get("chosen", by_person)  # an older version did not tell
     if run.restores is not None and (chosen or deploy):
         yield from told.backup_problems(run.restores, target=run.target, deploy=None if chosen else deploy)
@@ -224,8 +145,8 @@ def _deploy_before(run: Run) -> Json | None:
     """
     mine, here = run.rollout_id, audit_told.of("run", run.rollout.runs.values_list("pk", flat=True))
     told_so = Q(component=run.target.component.name, body__contains=f'"rollout":{mine}')
-    entries, _ = audit_told.told(AuditEntry.objects.filter(here | told_so, action="run.deploy.opened"))
-    return next((one for one in reversed(entries) if one["data"].get("rollout", mine) == mine), None)
+    entries, wrong = audit_told.told(AuditEntry.objects.filter(here | told_so, action="run.deploy.opened"))
+    return None if wrong else next((one for one in reversed(entries) if one["data"].get("rollout", mine) == mine), None)
 
 
 def _unsigned(run: Run, steps: list[Step], *, after: int) -> Iterator[str]:

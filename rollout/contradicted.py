@@ -4,7 +4,7 @@ from datetime import datetime
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import aftermath, as_told, attempted, borne, endings, opening, states
+from rollout import aftermath, as_told, attempted, endings, opening, standing, states
 from rollout.models import Run, Step
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -43,7 +43,7 @@ def end(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
             endings.refused(run, why=why, now=now)
         elif step is not None and run.kind == Run.Kind.ROLLBACK:
             endings.rollback_failed(run, step, why=why, now=now)
-        elif step is not None and attempted.changed_nothing(run):
+        elif step is not None and not attempted.may_have_changed(run.rollout):
             endings.deploy_failed(run, why=why, title=f"Deploy failed: {step.title}", now=now)
         else:
             _park(run, step, why=why, now=now)
@@ -53,12 +53,12 @@ def _is_of_its_rollout(run: Run) -> bool:
     """Say whether a rollout stands where a run of this kind is under way: this one, or the only one that there is."""
     others = run.rollout.runs.filter(state__in=[N.QUEUED, *states.RUN_ACTIVE]).exclude(pk=run.pk)
     during = run.rollout.state in DURING.get((run.kind, run.state), frozenset())
-    return during and (borne.was_opened(run) or not others.exists())
+    return during and (standing.was_opened(run) or not others.exists())
 
 
 def _leave_alone(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
     """End a run without its rollout, which stands elsewhere; park one that somebody opened and that may have acted."""
-    if run.state == N.RUNNING and run.kind != Run.Kind.VALIDATE and borne.was_opened(run):
+    if run.state == N.RUNNING and run.kind != Run.Kind.VALIDATE and standing.was_opened(run):
         _park(run, step, why=why, now=now)
         return
     opening.end_run(run, _over(run), why=why, by=SYSTEM, now=now)

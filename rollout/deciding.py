@@ -15,9 +15,9 @@ from approvals.ledger import Refused
 from monitoring import anchors, audit, audit_told, incidents
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import access, endings, nudge, opening, permits, probing, states, transitions
+from rollout import access, endings, journal, nudge, opening, permits, probing, standing, states, transitions
 from rollout.drivers import Answer
-from rollout.models import Effect, Rollout, Run, Step, Target
+from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -31,6 +31,7 @@ def done(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, se
     """Record that the unknown step did happen, and go on with the next one."""
     run, step = _asked(rollout, user=user, why=why, by=by, seen=seen)
     _require_may_go_on(run)
+    _require_told(run, step)
     if not step.effect:
         raise Refused("This step changes nothing, it proves something; a proof is not taken on trust. Try it again.")
     answer = _answer(run, step)
@@ -51,13 +52,15 @@ def done(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, se
 def not_done(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime, seen: int | None = None) -> None:
     """Record that the unknown step did not happen: undo what went before it, or end where nothing did."""
     run, step = _asked(rollout, user=user, why=why, by=by, seen=seen)
+    _require_told(run, step)
     said = f"{by.name} says that it was not done: {why.strip()}"
     with audit.turn():
         document = {"result": "failed", "sentence": said, "facts": {}}
         move(step, S.FAILED, by=by, now=now, why=said, ended_at=now, outcome=document)
-        # where the host cannot say, it may still happen: then it counts, and what follows waits for that host
-        observed = said if probing.unseen(run) else f"{Effect.NEVER}: {said}"
-        step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=observed[:300])
+        if probing.unseen(run):  # it may still happen: then it counts, and what follows waits for that host
+            step.effects.filter(attempt=step.attempt).update(observed_at=now, observed=said[:300])
+        else:
+            journal.did_not_happen(step, said, by=by, now=now)
         _tell(run, step, "run.decided_not_done", said, by=by, now=now)
         endings.not_done(run, step, why=f"{step.title}: {said}", now=now)
 
@@ -91,7 +94,7 @@ def _asked(rollout: Rollout, *, user: User, why: str, by: Actor, seen: int | Non
     permits.in_person(by, user)
     permits.require(user, rollout.target, access.STOPPERS)
     permits.require_reason(why)
-    run = rollout.runs.filter(state=N.UNKNOWN).first()
+    run = Run.objects.with_places().filter(rollout=rollout, state=N.UNKNOWN).first()
     step = run.steps.filter(state=S.UNKNOWN).first() if run is not None else None
     if rollout.state != R.UNKNOWN or run is None or step is None:
         raise Refused(f"There is nothing to decide: the rollout is {states.label(rollout.state)}.")
@@ -100,6 +103,12 @@ def _asked(rollout: Rollout, *, user: User, why: str, by: Actor, seen: int | Non
     if probing.is_held(run.target, run):
         raise Refused(f"A command still holds {rollout.target}; wait until it has ended.")
     return run, step
+
+
+def _require_told(run: Run, step: Step) -> None:
+    """Refuse to decide about a step of which the audit tells something else: the answer would stand in it."""
+    if wrong := standing.at_work(run, step):
+        raise Refused(f"This is not what became unknown: {wrong}. Roll back, or put it right by hand.")
 
 
 def _may_still(run: Run) -> bool:

@@ -78,15 +78,15 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     rollout = run.rollout
     with audit.turn():
         _take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
-        if run.state == N.RUNNING and (made_up := attempted.makes_up_an_attempt(run)):
-            unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
+        changes = attempted.changes(rollout)
+        if run.state == N.RUNNING and changes.unclear:
+            unknown(run, None, why=f"{why}; {changes.unclear}", now=now, title="What was begun")
             return
-        changed = opening.has_effects(rollout) or attempted.hides_an_attempt(run)
-        severity, runbook = ("P1", "rollback") if changed else ("P2", "incident")
+        severity, runbook = ("P1", "rollback") if changes.possible else ("P2", "incident")
         incident = opening.open_incident(rollout, severity, title=title, why=why, runbook=runbook, now=now)
         Run.objects.filter(pk=run.pk).update(incident=incident)
         run.incident = incident
-        if not changed:
+        if not changes.possible:
             opening.end_run(run, N.FAILED, why=why, by=SYSTEM, now=now)
             move(rollout, R.FAILED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
             return
@@ -112,9 +112,9 @@ def aborted(run: Run, *, now: datetime) -> None:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif run.state == N.QUEUED:
             _cancelled(run, why=why, now=now)
-        elif made_up := attempted.makes_up_an_attempt(run):
-            unknown(run, None, why=f"{why}; {made_up}", now=now, title="What was begun")
-        elif opening.has_effects(rollout):
+        elif (changes := attempted.changes(rollout)).unclear:
+            unknown(run, None, why=f"{why}; {changes.unclear}", now=now, title="What was begun")
+        elif changes.possible:
             incident = opening.open_incident(
                 rollout, "P2", title="Deploy aborted after a change", why=why, runbook="rollback", now=now
             )

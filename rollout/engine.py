@@ -27,13 +27,15 @@ from rollout import (
     endings,
     finishing,
     freezing,
+    journal,
     recovering,
     runner,
+    standing,
     watching,
 )
 from rollout.intent import OUTCOME, STALE, UNTOUCHED, Outcome
 from rollout.last_words import how, outcome_in, was_killed
-from rollout.models import Effect, Run, Step
+from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 from rollout.transitions import ConflictError, hold, move
@@ -63,8 +65,8 @@ def advance(run_id: int) -> None:
 
 def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
-    # another target's lock tells nothing of its command, and what an end undoes goes by the run's kind
-    if (running is not None or run.abort_requested) and (why := borne.elsewhere(run)):
+    # what is recorded of a step, and what an end undoes, goes by rows: by its number, the target's lock, the run's kind
+    if (running is not None or run.abort_requested) and (why := standing.at_work(run, running)):
         contradicted.end(run, running, why=why, now=now)
         return
     if running is not None and not _settle(run, running, now):
@@ -72,7 +74,7 @@ def _go_on(run: Run, now: datetime) -> None:
     run.refresh_from_db(from_queryset=Run.objects.with_places())
     if run.state != N.RUNNING:
         return
-    if borne.is_to_abort(run):
+    if standing.is_to_abort(run):
         endings.aborted(run, now=now)
         return
     # asked in one query: a step that another worker claims meanwhile must not be missed by two
@@ -116,9 +118,10 @@ def _start(run: Run, step: Step, now: datetime) -> None:
                 return
             replace(commands.intent_of(run, step), token=folder.name).write(folder)
             hold(run)  # who ends it looks for effects while he holds it
-            move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
+            told = standing.begun_as(step)
+            move(step, S.RUNNING, by=SYSTEM, now=now, data=told, attempt=step.attempt + 1, started_at=now)
             if step.effect:
-                Effect.objects.create(step=step, attempt=step.attempt, what=step.title, intended_at=now)
+                journal.intend(step, now=now)
         lock.start(
             folder,
             commands.argv_of(step, folder),
@@ -153,7 +156,7 @@ def _settle(run: Run, step: Step, now: datetime) -> bool:
 def _attend(run: Run, step: Step, now: datetime) -> None:
     """Pass an abort on to a running command; give up one that has no runner and is long past its time-out."""
     folder, timeout_s = recovering.at_work(step)
-    if folder == commands.folder_of(step) and borne.is_to_abort(run):
+    if folder == commands.folder_of(step) and standing.is_to_abort(run):
         runner.cancel(folder)  # not a probe: its answer says what the abort has to undo
     overdue_s = runner.age_s(folder) - timeout_s - OVERDUE_S
     lost = overdue_s > STOPPED_S or (overdue_s > 0 and not runner.is_alive(folder))
@@ -166,12 +169,12 @@ def _attend(run: Run, step: Step, now: datetime) -> None:
 def _record_failure(run: Run, step: Step, outcome: Outcome, ended: dict[str, Any], now: datetime) -> None:
     """Record a step that said no, broke, was aborted, or found that the target has seen more than the database."""
     if not runner.was_started(commands.folder_of(step)):
-        recovering.did_not_happen(step, "cancelled before it was started", now)
+        journal.did_not_happen(step, "cancelled before it was started", now=now)
     elif outcome.facts.get(UNTOUCHED):
-        recovering.did_not_happen(step, outcome.sentence, now)
+        journal.did_not_happen(step, outcome.sentence, now=now)
     if outcome.result == STALE:
         endings.unknown(run, step, why=outcome.sentence, now=now)
-    elif ended.get("cancelled") and borne.is_to_abort(run):
+    elif ended.get("cancelled") and standing.is_to_abort(run):
         endings.aborted(run, now=now)
     else:
         endings.failed(run, step, outcome, now=now)

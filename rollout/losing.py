@@ -5,7 +5,7 @@ from datetime import datetime
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import aftermath, alarms, borne, contradicted, endings, finishing, heartbeat, opening
+from rollout import aftermath, alarms, attempted, borne, contradicted, endings, finishing, heartbeat, standing
 from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -32,7 +32,7 @@ def give_up(host: str, counter: int, *, now: datetime) -> None:
 def _give_up(run: Run, now: datetime) -> None:
     """Nothing is known to run on the host for a run that waits or watches, so an abort needs nobody there."""
     idle = run.state == N.QUEUED or run.steps.filter(state=S.RUNNING, kind="watch").exists()
-    if idle and borne.is_to_abort(run):
+    if idle and standing.is_to_abort(run):
         endings.aborted(run, now=now)
     elif run.state == N.RUNNING:
         host_lost(run, now=now)
@@ -49,13 +49,15 @@ def host_lost(run: Run, *, now: datetime) -> None:
     step = next((one for one in open_steps if one.state == S.RUNNING), next(iter(open_steps), None))
     if run.state != N.RUNNING:
         return
-    if step is None and (wrong := borne.why_not(run)):
+    if why_else := standing.at_work(run, step):
+        contradicted.end(run, step, why=f"{why}; {why_else}", now=now)
+    elif step is None and (wrong := borne.why_not(run)):
         contradicted.end(run, None, why=wrong, now=now)
     elif step is None:
         finishing.finished(run, now=now)
     elif step.kind == "watch":
         _watched_alone(run, step, why=why, now=now)
-    elif step.effect or run.kind == Run.Kind.ROLLBACK or opening.has_effects(run.rollout):
+    elif step.effect or run.kind == Run.Kind.ROLLBACK or attempted.may_have_changed(run.rollout):
         endings.unknown(run, step, why=why, now=now)
     elif run.kind == Run.Kind.VALIDATE:
         with audit.turn():

@@ -8,10 +8,11 @@ from monitoring import canonical
 from rollout.models import Run, Step
 
 Json = dict[str, Any]
+STEPS = "steps_sha256"
 ACTIONS = {f"run.{kind}.opened" for kind in Run.Kind}
 # what is told of a run -> how a run whose rows say something else is told of
 TOLD_OF = {
-    "steps_sha256": "its steps are not those with which it was opened",
+    STEPS: "its steps are not those with which it was opened",
     "restores_sha256": "it restores another backup than the one that it was opened for",
     "rollout": "it was opened for another rollout",
     "host": "it was opened on another host",
@@ -28,7 +29,7 @@ def facts(run: Run, steps: Iterable[Step] | None = None) -> Json:
     release = run.rollout.release
     archive = release.archive if run.kind == Run.Kind.VALIDATE else None  # a deploy's is in the manifest
     return {
-        "steps_sha256": canonical.digest(planned),
+        STEPS: canonical.digest(planned),
         "restores_sha256": run.restores.sha256 if run.restores else "",  # told, too, that there is none
         "rollout": run.rollout_id,
         "host": run.host_id,
@@ -47,13 +48,16 @@ def entry_of(entries: Iterable[Json]) -> Json | None:
     return found[0] if len(found) == 1 else None
 
 
-def differences(run: Run, steps: Iterable[Step], entry: Json) -> Iterator[str]:
-    """Yield how a run is not what the entry that opened it says; an older version told less."""
+def differences(run: Run, entry: Json, *, steps: Iterable[Step] | None) -> Iterator[str]:
+    """Yield how a run is not what the entry that opened it says; an older version told less.
+
+    Without `steps` those are not compared.
+    """
     if not is_at_place(run, entry):
         yield f"it was not opened for {run.target}"
-    now, told = facts(run, steps), entry["data"]
+    now, told = facts(run, steps or ()), entry["data"]
     for name, what in TOLD_OF.items():
-        if told.get(name, now[name]) != now[name]:
+        if told.get(name, now[name]) != now[name] and (name != STEPS or steps is not None):
             yield what
 
 

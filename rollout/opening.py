@@ -13,7 +13,7 @@ from approvals.ledger import Refused
 from monitoring import audit, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import commands, opened, plan, routing, runner, told, transitions
+from rollout import as_told, attempted, commands, opened, plan, routing, runner, told, transitions
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -49,10 +49,11 @@ def rollback_run(
     A command that still runs is asked to end; the first step of the rollback waits for the target's lock until it has.
     Raises IntegrityError when another run holds the target, Refused when the backup that a person named went meanwhile.
     """
-    restores = backup or rollout.backup
+    restores = backup or backup_of(rollout)
     with audit.turn():
         if user is not None:  # one that the system begins is refused by nothing
             _require_possible(rollout.target, restores)
+        as_told.make_way(rollout.target, but=rollout)
         _end_open(rollout, why=why, by=by, automatic=automatic, now=now)
         incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
         used: dict[str, Any] = {"automatic_rollback_used": True} if automatic else {}
@@ -76,6 +77,12 @@ def rollback_run(
             epoch=next_epoch(rollout.target),
             chosen=backup is not None,
         )
+
+
+def backup_of(rollout: Rollout) -> Backup | None:
+    """Return what a rollback goes back to: by the rollout's row, or, where that names none, as the audit tells."""
+    deploys = rollout.runs.filter(kind=Run.Kind.DEPLOY)
+    return rollout.backup or told.taken_by(deploys, target=rollout.target)
 
 
 def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: datetime) -> None:
@@ -150,17 +157,11 @@ def _continue_incident(rollout: Rollout, *, why: str, by: Actor, now: datetime) 
     return still
 
 
-def has_effects(rollout: Rollout) -> bool:
-    """Say whether anything on the target was, or may have been, changed by this rollout."""
-    tried = Step.objects.filter(run__rollout=rollout, run__kind=Run.Kind.DEPLOY, effect=True, attempt__gt=0)
-    return any(step.possible_effects for step in tried.prefetch_related("effects"))
-
-
 def newer_change(rollout: Rollout) -> Rollout | None:
     """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
     undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
     later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
-    return next((one for one in later.order_by("-started_at") if has_effects(one)), None)
+    return next((one for one in later.order_by("-started_at") if attempted.may_have_changed(one)), None)
 
 
 def next_epoch(target: Target) -> int:

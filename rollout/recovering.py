@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from monitoring.audit import SYSTEM
-from rollout import commands, endings, nudge, probing, runner
+from rollout import commands, endings, journal, nudge, probing, runner
 from rollout.drivers import Answer
 from rollout.intent import Outcome
-from rollout.models import Effect, Run, Step
+from rollout.models import Run, Step
 from rollout.states import StepState as S
 from rollout.transitions import move
 
@@ -68,7 +68,7 @@ def give_up(run: Run, step: Step, *, why: str, now: datetime) -> None:
 
 
 def _never_started(run: Run, step: Step, now: datetime) -> None:
-    did_not_happen(step, "its command was never started", now)
+    journal.did_not_happen(step, "its command was never started", now=now)
     _repeat(run, step, why="never started", now=now)
 
 
@@ -79,12 +79,6 @@ def _repeat(run: Run, step: Step, *, why: str, now: datetime) -> None:
     else:
         sentence = f"it was tried {step.attempt} times, and its runner was lost each time"
         endings.failed(run, step, Outcome(result="errored", sentence=sentence), now=now)
-
-
-def did_not_happen(step: Step, why: str, now: datetime) -> None:
-    """Write into the journal that what was intended did not happen, which stays true of this attempt for ever."""
-    journal = step.effects.filter(attempt=step.attempt, observed_at=None)
-    journal.update(observed_at=now, observed=f"{Effect.NEVER}: {why}"[:300])
 
 
 def _probed(run: Run, step: Step, now: datetime) -> Outcome | None:
@@ -133,7 +127,7 @@ def _answered(run: Run, step: Step, outcome: Outcome, now: datetime) -> Outcome 
         facts = probing.found(run, step, Answer("done", str(outcome.facts.get("live", "")), outcome.sentence))
         return Outcome(result="ok", sentence=f"the target says that it was done: {outcome.sentence}", facts=facts)
     if answer == "not_done":
-        did_not_happen(step, outcome.sentence, now)
+        journal.did_not_happen(step, outcome.sentence, now=now)
         _repeat(run, step, why=f"the target says that it did not happen: {outcome.sentence}", now=now)
     else:
         endings.unknown(run, step, why=f"{LOST}; the target says: {outcome.sentence}", now=now)

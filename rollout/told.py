@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from rollout import component, transitions
-from rollout.models import Backup, Component, Configuration, Target
+from rollout.models import Backup, Component, Configuration, Run, Target
 
 Json = dict[str, Any]
 LOADED, CONFIRMED = "configuration.loaded", "configuration.confirmed"
@@ -118,6 +118,18 @@ def backup_problems(backup: Backup, *, target: Target, deploy: Json | None = Non
         fitting = [one for one in fitting if one["seq"] > deploy["seq"] and _took(one, int(deploy["subject"]["id"]))]
     if not fitting:
         yield f"no entry of the audit tells of the backup {backup}{' by the deploy that it undoes' if deploy else ''}"
+
+
+def taken_by(runs: QuerySet[Run], *, target: Target) -> Backup | None:
+    """Return the backup of which the audit tells that these runs took it of a target, before they changed anything."""
+    subject = transitions.subject_of(target)
+    mine = AuditEntry.objects.filter(subject_kind=subject.kind, subject_id=subject.id, action=TAKEN)
+    for pk in runs.order_by("-pk").values_list("pk", flat=True):
+        entries, wrong = audit_told.told(mine.filter(body__contains=f'"run":{pk}'))
+        taken = [one["data"]["sha256"] for one in entries if not wrong and _took(one, pk)]
+        if taken:
+            return Backup.objects.filter(target=target, sha256=taken[-1], run=pk).first()
+    return None
 
 
 def _took(entry: Json, run_id: int) -> bool:

@@ -28,7 +28,7 @@ def _why_watch(run: Run) -> str:
     """Return why a run that watches should go on; one whose question was asked already waits for its answer."""
     outcome = run.watch.outcome if run.watch is not None else ""
     asked = bool(run.rollout.needs_decision)
-    waits = outcome == Watch.Outcome.NEEDS_DECISION or run.rollout.automatic_rollback_used
+    waits = outcome == Watch.Outcome.NEEDS_DECISION
     if run.abort_requested or outcome == Watch.Outcome.PASSED or (outcome and not (asked and waits)):
         return f"watch-{outcome}"
     return ""

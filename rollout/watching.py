@@ -7,7 +7,7 @@ from monitoring.audit import SYSTEM
 from monitoring.gates import GateProfile
 from monitoring.models import Watch
 from monitoring.watcher import WatchSpec
-from rollout import borne, commands, contradicted, endings, freezing, routing, transitions
+from rollout import attempted, borne, commands, contradicted, endings, freezing, routing, standing, transitions
 from rollout.drivers import argv
 from rollout.models import Rollout, Run, Step
 from rollout.states import RolloutState as R
@@ -32,7 +32,8 @@ def begin(run: Run, step: Step, *, now: datetime) -> None:
         url=transitions.url_of(rollout),
     )
     with audit.turn():
-        move(step, S.RUNNING, by=SYSTEM, now=now, attempt=step.attempt + 1, started_at=now)
+        told = standing.begun_as(step)
+        move(step, S.RUNNING, by=SYSTEM, now=now, data=told, attempt=step.attempt + 1, started_at=now)
         watch = watcher.open(spec, now=now)
         Run.objects.filter(pk=run.pk).update(watch=watch)
         move(rollout, R.WATCHING, by=SYSTEM, now=now, why=f"watched for {spec.profile.window_s} s")
@@ -49,7 +50,7 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
         outcome = {"result": "ok", "sentence": watch.reason}
         move(step, S.SUCCEEDED, by=SYSTEM, now=now, why=watch.reason, ended_at=now, outcome=outcome)
         return True
-    if borne.is_to_abort(run):
+    if standing.is_to_abort(run):
         endings.aborted(run, now=now)
     elif not told:
         _ask(run.rollout, watch, "the audit tells of another outcome: the database was edited", now)
@@ -62,7 +63,7 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
 
 def _breach(run: Run, watch: Watch, now: datetime) -> None:
     """Roll back by itself, once per rollout; after that a person decides."""
-    if run.rollout.automatic_rollback_used:
+    if run.rollout.automatic_rollback_used and attempted.is_left_to_people(run.rollout):
         _ask(run.rollout, watch, watch.reason, now)
         return
     with audit.turn():

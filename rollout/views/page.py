@@ -12,7 +12,7 @@ from django.utils import timezone
 from approvals import ledger, passkeys, stepup
 from approvals.rules import Member
 from monitoring.models import Incident
-from rollout import checklist, evidence, preview, reading
+from rollout import attempted, checklist, evidence, preview, reading
 from rollout.models import Artifact, BreakGlass, Rollout, Run
 from rollout.states import RolloutState as R
 from rollout.views import allowed, frozen, glass_view, live, signing, story
@@ -55,8 +55,10 @@ class Page:
 
     @cached_property
     def changed(self) -> bool:
-        """Say whether there is something to undo."""
-        return live.has_effects(self.runs)
+        """Say whether there may be something to undo; where rows say no, the audit is asked if it can be so."""
+        if live.has_effects(self.runs) or self.rollout.state not in (R.WATCHING, R.SUCCEEDED, R.UNKNOWN):
+            return live.has_effects(self.runs)
+        return attempted.may_have_changed(self.rollout)
 
     @cached_property
     def verbs(self) -> allowed.Verbs:

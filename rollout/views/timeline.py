@@ -30,6 +30,7 @@ TITLES = {
     "rollout.succeeded": "Watched to the end: succeeded",
     "rollout.rolling_back": "Rollback begins",
     "rollout.rolled_back": "Rolled back, proved and healthy",
+    "rollout.rollback_withheld": "A breach of the watch asks people, and rolls back nothing by itself",
     "rollout.unknown": "Nobody saw how a step ended",
     "rollout.draft": "Back to draft",
     "sign_off.opened": "Sign-off opened",
@@ -43,6 +44,7 @@ TITLES = {
     "sign_off.used": "Sign-off checked again and used",
     "run.abort_requested": "Abort asked for",
     "run.reviewed": "Rollback reviewed",
+    "effect.did_not_happen": "Did not happen after all",
     "run.decided_done": "A person decided: it was done",
     "run.decided_not_done": "A person decided: it was not done",
     "run.again_asked": "Asked to try it again",
@@ -87,7 +89,7 @@ LOOKS = {
     "incident.opened": "P1",
 }
 # Said by another entry of the same transaction already, or only of interest to the engine.
-SILENT = ("sign_off.passed_over", "step.running", "step.pending", "step.skipped", "run.running")
+SILENT = ("sign_off.passed_over", "effect.intended", "step.running", "step.pending", "step.skipped", "run.running")
 
 
 @dataclass(frozen=True, kw_only=True)

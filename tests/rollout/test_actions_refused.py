@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from rollout import actions, opening
+from rollout import actions, attempted
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -22,7 +22,7 @@ def who(user: User) -> dict[str, Any]:
 @pytest.fixture
 def done(target: Target, cast: dict[str, User], monkeypatch: pytest.MonkeyPatch) -> Rollout:
     """Return a rollout that succeeded, and changed something."""
-    monkeypatch.setattr(opening, "has_effects", lambda rollout: True)
+    monkeypatch.setattr(attempted, "may_have_changed", lambda rollout: True)
     return factories.put_in(factories.make_draft(target, cast["rita"]), R.SUCCEEDED, started_at=NOW)
 
 

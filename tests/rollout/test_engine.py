@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import AuditEntry, Watch
-from rollout import actions, borne, engine
+from rollout import actions, engine, standing
 from rollout.models import Backup, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -104,7 +104,7 @@ def test_a_run_is_not_over_while_another_worker_has_just_claimed_its_last_step(
     run = started(target, cast)
     drive(run, fake, stop_at="check")
     fake.succeed()
-    is_to_abort, other = borne.is_to_abort, iter([True])
+    is_to_abort, other = standing.is_to_abort, iter([True])
 
     def asked_a_little_later(mine: Run) -> bool:
         said = is_to_abort(mine)
@@ -112,7 +112,7 @@ def test_a_run_is_not_over_while_another_worker_has_just_claimed_its_last_step(
             engine.advance(run.pk)
         return said
 
-    monkeypatch.setattr(borne, "is_to_abort", asked_a_little_later)
+    monkeypatch.setattr(standing, "is_to_abort", asked_a_little_later)
     engine.advance(run.pk)
     run.refresh_from_db()
     assert (run.state, fresh(run.rollout).state) == ("RUNNING", R.WATCHING)

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from monitoring.models import Incident, Watch
-from rollout import actions, endings, engine
+from rollout import actions, endings, engine, journal
 from rollout.models import Run, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState
@@ -100,7 +100,7 @@ def test_an_abort_is_not_lost_when_a_person_is_awaited_after_a_breach(
     deploy: Run, cast: dict, fake: FakeRunner
 ) -> None:
     drive(deploy, fake)
-    factories.put_in(deploy.rollout, R.WATCHING, automatic_rollback_used=True)
+    journal.withhold_rollback(deploy.rollout, why="another release may be live by now", now=NOW)
     factories.decide_watches("BREACHED", "p95")
     abort(deploy, cast["tom"])
     assert end_of(deploy, fake) == ("CANCELLED", R.ROLLING_BACK)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from monitoring import incidents
 from monitoring.audit import SYSTEM
 from monitoring.models import Attachment, Incident, Watch
-from rollout import actions, commands, engine, opening
+from rollout import actions, commands, engine, journal, opening
 from rollout.models import Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -141,7 +141,7 @@ def test_a_breach_rolls_back_by_itself_once(deploy: Run, fake: FakeRunner) -> No
 
 def test_a_breach_after_the_automatic_rollback_was_used_asks_a_person(deploy: Run, fake: FakeRunner) -> None:
     drive(deploy, fake)
-    factories.put_in(deploy.rollout, R.WATCHING, automatic_rollback_used=True)
+    journal.withhold_rollback(deploy.rollout, why="another release may be live by now", now=NOW)
     factories.decide_watches("BREACHED", "p95 above 2000 ms")
     engine.advance(deploy.pk)
     rollout = fresh(deploy.rollout)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from monitoring.audit import SYSTEM
 from monitoring.models import Notice
-from rollout import endings, nudge, opening, transitions
+from rollout import attempted, endings, nudge, transitions
 from rollout.models import Effect, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -224,7 +224,7 @@ def test_the_page_and_the_engine_agree_whether_anything_was_changed(
     lost = lose(factories.make_approved(target, cast), cast["olaf"], "migrate")
     Effect.objects.update(observed=observed)
     page = browser(cast["tom"]).get(lost.get_absolute_url()).context["page"]
-    assert (page.changed, opening.has_effects(lost)) == (changed, changed)
+    assert (page.changed, attempted.has_effects(lost)) == (changed, changed)
 
 
 @pytest.mark.parametrize("verb", ["done", "not-done", "try-again"])

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from rollout import actions, backups, driving, opening, plan, preview, shell, states
+from rollout import actions, attempted, backups, driving, plan, preview, shell, states
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.states import RolloutState as R
 
@@ -80,12 +80,13 @@ def rollout_to_undo(target: Target, number: int | None) -> Rollout:
 
     Never goes on to an older one by itself: a command that is typed twice must not undo two releases.
     """
-    deploys = Run.objects.filter(target=target, kind=Run.Kind.DEPLOY, steps__effect=True, steps__attempt__gt=0)
-    newest = (deploys.filter(rollout_id=number) if number else deploys).order_by("-pk").first()
+    deploys = Run.objects.filter(target=target, kind=Run.Kind.DEPLOY)
+    wanted = {"rollout_id": number} if number else {"steps__effect": True, "steps__attempt__gt": 0}
+    newest = deploys.filter(**wanted).order_by("-pk").first()
     if newest is None:
         raise CommandError(f"nothing that this system did on {target} can be rolled back: no rollout changed it yet")
     rollout = shell.rollout_of(newest.rollout_id)
-    if rollout.state not in states.ROLLBACK_FROM or not opening.has_effects(rollout):
+    if rollout.state not in states.ROLLBACK_FROM or not attempted.may_have_changed(rollout):
         stands = f"rollout {rollout.pk} ({rollout}), the last to change {target}, is {states.label(rollout.state)}"
         raise CommandError(f"there is nothing to roll back: {stands}")
     return rollout

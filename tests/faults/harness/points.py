@@ -30,7 +30,7 @@ TABLE = (
     ("rollout.deciding", "try_again"),
     ("rollout.recovering", "recover"),
     ("rollout.recovering", "_send"),
-    ("rollout.recovering", "did_not_happen"),
+    ("rollout.journal", "did_not_happen"),
     ("rollout.runner", "stamp"),
     ("rollout.commands", "intent_of"),
     ("rollout.models:Effect", "save"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring import audit
-from rollout import borne, intent, recovering, runner, swap
+from rollout import borne, intent, recovering, runner, standing, swap
 from rollout.models import Effect
 from tests.faults.harness import forks
 
@@ -24,7 +24,7 @@ def no_lock() -> None:
 
     runner.lock, runner.is_held = lock, lambda path: False
     # these take a moment, in which the short commands of trials end, and see that another worker was there
-    borne.why_not, borne.elsewhere, borne.take = lambda run: "", lambda run: "", lambda run, step: None
+    borne.why_not, standing.at_work, borne.take = lambda run: "", lambda run: "", lambda run, step: None
 
 
 def no_inheritance() -> None:
