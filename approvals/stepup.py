@@ -105,20 +105,27 @@ def wait_text(user_id: int, *, now: datetime) -> str:
 def sign_in_wait(user: AbstractUser | None, name: str, *, address: str, now: datetime) -> datetime | None:
     """Count a try to sign in before its password is looked at; return when to try again when they are used up.
 
-    Counted together with the account's tries to confirm; a name that is no account is counted, and answers, alike.
+    Apart from the tries to confirm of somebody who is in: a stranger who guesses must not keep him from stopping a
+    deploy. A name that is no account is counted, and answers, alike.
     """
     if user is None:
         StepUpGuard.objects.filter(user=None, since__lte=now - WINDOW).delete()
     if not _take(_of_address(address), now, most=WRONG_TRIES_OF_ADDRESS):
         return _wait_until(_of_address(address), now, most=WRONG_TRIES_OF_ADDRESS) or now + WINDOW
-    key = {"user_id": user.pk} if user else {"name_sha256": hashlib.sha256(name.encode()).hexdigest()}
+    key = _of_name(user.get_username() if user else name)
     return None if _take(key, now) else _wait_until(key, now) or now + WINDOW
 
 
 def forgive(user: AbstractUser, address: str = "") -> None:
     """Forget the tries of a user who has just proved who he is, and give his address back the one that was right."""
     StepUpGuard.objects.filter(user_id=user.pk).update(tries=0)
+    if address:  # he signed in
+        StepUpGuard.objects.filter(**_of_name(user.get_username())).update(tries=0)
     StepUpGuard.objects.filter(**_of_address(address), tries__gt=0).update(tries=F("tries") - 1)
+
+
+def _of_name(name: str) -> Key:
+    return {"name_sha256": hashlib.sha256(name.encode()).hexdigest()}
 
 
 def _of_address(address: str) -> Key:

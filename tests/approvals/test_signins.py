@@ -92,10 +92,29 @@ def test_a_sign_in_forgets_the_wrong_ones_before_it(client: Client, cast: Cast) 
     assert is_in(client)
 
 
-def test_guesses_at_the_sign_in_and_at_the_confirmation_are_counted_together(client: Client, cast: Cast) -> None:
+def test_guesses_at_the_sign_in_keep_nobody_who_is_in_from_confirming(client: Client, cast: Cast) -> None:
     guess(Client(), "ann")
     client.force_login(cast["ann"])
-    assert client.post(reverse("confirm"), {"password": PASSWORD}).status_code == 429
+    assert client.post(reverse("confirm"), {"password": PASSWORD}).status_code == 302
+    assert client.session[stepup.KEY]
+
+
+def test_guesses_at_the_confirmation_keep_nobody_from_signing_in(client: Client, cast: Cast) -> None:
+    inside = Client()
+    inside.force_login(cast["ann"])
+    for _ in range(6):
+        inside.post(reverse("confirm"), {"password": "guess"})
+    sign_in(client, "ann")
+    assert is_in(client)
+
+
+def test_a_confirmation_forgets_no_guesses_at_the_sign_in(client: Client, cast: Cast) -> None:
+    inside = Client()
+    inside.force_login(cast["ann"])
+    guess(client, "ann")
+    inside.post(reverse("confirm"), {"password": PASSWORD})
+    sign_in(client, "ann")
+    assert not is_in(client)
 
 
 def test_the_guesses_at_one_account_do_not_block_another(client: Client, cast: Cast) -> None:
