@@ -7,7 +7,7 @@ entries up, that a key was lost.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from .models import AuditEntry, Checkpoint
 from .verify import Signed, number_of
 
 TAIL_BYTES = 1 << 16
+MOST = 20  # problems that an entry names
 KINDS = {"checkpoint": str, "signature": str, "accepted": dict, "key": dict, "begun": dict}
 ABOUT = Subject(kind="audit", id="1", label="audit")
 
@@ -78,14 +79,18 @@ def line_of(one: Checkpoint) -> str:
     return json.dumps({"checkpoint": one.body, "signature": one.signature}, ensure_ascii=False)
 
 
-def accept(*, by: Actor, why: str, now: datetime) -> None:
+def accept(*, by: Actor, why: str, now: datetime, broken: Sequence[str] = ()) -> None:
     """Let the database as it is be the right one from here on, though the file knows another; audited.
 
-    What the file knows beyond it is given up: that stands in both, and whoever verifies is told.
+    What the file knows beyond it is given up: that stands in both, and whoever verifies is told. So is how the chain is
+    `broken` behind what the file knows, which stays as it is: the chain is only gone on with.
     """
-    data = given_up()
+    data: dict[str, Any] = given_up()
+    action = "audit.break_accepted" if broken else "audit.set_back_accepted"
+    if broken:
+        data["broken"] = list(broken[:MOST])
     with audit.turn():
-        audit.append(action="audit.set_back_accepted", by=by, subject=ABOUT, why=why, data=data, now=now)
+        audit.append(action=action, by=by, subject=ABOUT, why=why, data=data, now=now)
     note_accepted(int(data["back_to"]), why=why, now=now)
 
 

@@ -179,10 +179,13 @@ def _require_whole(signer: Signer, last: Checkpoint | None) -> None:
     told = anchoring.sound(last) if last else None
     known = anchors.last()
     after = (known.seq, known.hash) if known and known.seq else (0, GENESIS)
-    if last is not None and told is not None and told["key"] == signer.key:
+    if last is not None and told is not None and told["key"] == signer.key and last.seq > after[0]:
         after = last.seq, last.hash
     if broken := audit_told.broken_since(*after):
-        raise SigningError(f"The audit does not hold, and is not signed any further: {broken[0]}.")
+        raise SigningError(
+            f"The audit does not hold, and is not signed any further: {broken[0]}. Look into it with "
+            "`manage.py audit verify`; if it has to go on like that, say why with `manage.py audit accept`."
+        )
 
 
 def _in_force(last: Checkpoint | None) -> str:

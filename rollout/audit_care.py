@@ -8,20 +8,24 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
-from monitoring import anchors, audit, checkpoints, signing
+from monitoring import anchors, audit, audit_told, checkpoints, signing
 from monitoring.audit import Actor
 from monitoring.signing import SigningError
+from monitoring.verify import GENESIS
 from rollout import access
 from rollout.permits import in_person, require_reason
 
 
 def accept(*, user: User, why: str, by: Actor, now: datetime) -> str:
-    """Let the database as it is be the right one, though the anchor file knows another."""
+    """Let the database as it is be the right one, though the anchor file knows another, or the chain broke since."""
     _require_admin(user, by, why)
-    refused = anchors.refusal()
-    if not refused:
-        raise Refused("The audit agrees with the anchor file: there is nothing to accept.")
-    anchors.accept(by=by, why=why, now=now)
+    known = anchors.last() or anchors.Point(0, GENESIS)
+    broken = [] if anchors.refusal() else audit_told.broken_since(known.seq, known.hash or GENESIS)
+    if not (broken or anchors.refusal()):
+        raise Refused("The audit holds and agrees with the anchor file: there is nothing to accept.")
+    anchors.accept(by=by, why=why, now=now, broken=broken)
+    if broken:
+        return "Accepted, in the audit and in the anchor file. `audit verify` goes on to tell of it; deploys may begin."
     return "Accepted, in the audit and in the anchor file. Deploys may begin again."
 
 

@@ -1,5 +1,6 @@
 """What an admin may do for the audit: accept a database that was set back, rotate the key, replace a lost one."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from approvals.ledger import Refused
 from monitoring import anchors, audit, audit_verify, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 from rollout import audit_care
+from tests.approvals import forger
 from tests.factories import NOW, actor, later
 from tests.monitoring.signed import house, write
 
@@ -81,6 +83,35 @@ def test_an_accepted_database_deploys_again(signed: dict[str, User]) -> None:
     assert anchors.refusal()
     do("accept", signed["ada"])
     assert anchors.refusal() == "" and AuditEntry.objects.get(action="audit.set_back_accepted").why == WHY
+
+
+@pytest.fixture
+def broken(signed: dict[str, User]) -> dict[str, User]:
+    """Take an entry out behind what the anchor file knows, so that pulse signs no more; return the cast."""
+    write(3)
+    forger.remove(AuditEntry.objects.get(seq=5))
+    checkpoints.Notary(()).look(later(100))
+    assert Checkpoint.objects.count() == 1
+    return signed
+
+
+def test_a_broken_chain_that_is_accepted_is_signed_again(broken: dict[str, User]) -> None:
+    do("accept", broken["ada"])
+    checkpoints.Notary(()).look(later(200))
+    assert Checkpoint.objects.count() == 2 and anchors.last() == anchors.Point(*audit.head())
+
+
+def test_what_was_broken_stands_in_the_entry_that_accepts_it_and_is_found_ever_after(broken: dict[str, User]) -> None:
+    do("accept", broken["ada"])
+    entry = json.loads(AuditEntry.objects.get(action="audit.break_accepted").body)
+    assert "#5" in entry["data"]["broken"][0] and entry["why"] == WHY
+    assert any("#5" in problem for problem in audit_verify.verify_database().problems)
+
+
+def test_a_break_is_accepted_once(broken: dict[str, User]) -> None:
+    do("accept", broken["ada"])
+    with pytest.raises(Refused, match="nothing to accept"):
+        do("accept", broken["ada"])
 
 
 def test_a_new_key_waits_for_pulse(signed: dict[str, User]) -> None:

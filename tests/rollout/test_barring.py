@@ -194,3 +194,21 @@ def test_who_is_barred_takes_the_same_queries_however_much_was_brought(
     manifest = freezing.manifest_of(draft)
     with audit.turn(), django_assert_max_num_queries(7):
         assert barring.told(draft, manifest)["tuner"] == {tom.pk}
+
+
+def test_whoever_brought_a_link_is_barred_when_a_row_brings_it_back(target: Target, cast: dict) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    for name, number in (("ann", 1), ("tom", 2)):
+        url = f"https://ci.example.org/{number}"
+        evidence.link(draft.release, kind="ci_ubuntu", url=url, user=cast[name], by=actor(cast[name]), now=NOW)
+    forger.edit(draft.release.links.get(), url="https://ci.example.org/1")
+    with pytest.raises(Refused, match="no entry tells that anybody brought this ci_ubuntu"):
+        factories.freeze(draft)
+
+
+def test_whoever_brings_a_link_again_after_another_is_barred_as_well(target: Target, cast: dict) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    for name, number in (("ann", 1), ("rita", 2), ("tom", 1)):
+        url = f"https://ci.example.org/{number}"
+        evidence.link(draft.release, kind="ci_ubuntu", url=url, user=cast[name], by=actor(cast[name]), now=NOW)
+    assert set(barred_in(draft)) == {"ann", "tom", "rita"}
