@@ -187,6 +187,8 @@ def test_a_rollback_works_with_no_backup_that_a_row_says_it_took(target: Target,
     deploy = drive(started(target, cast), fake)
     forger.edit(fresh(deploy.rollout), backup_id=None)
     rollback = breached(deploy, cast)
+    forger.edit(rollback, restores_id=None)
+    rollback = Run.objects.get(pk=rollback.pk)
     factories.make_backup(target, "/other.zip", run=rollback)
     assert commands.backup_of(rollback) is None
 

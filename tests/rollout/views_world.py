@@ -12,7 +12,7 @@ from approvals import stepup
 from monitoring import audit
 from monitoring.audit import SYSTEM
 from monitoring.models import Poll, Watch
-from rollout import actions, backups, opening, transitions, watching
+from rollout import actions, backups, journal, opening, standing, transitions, watching
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -47,16 +47,27 @@ def started(rollout: Rollout, operator: User) -> Run:
 
 def ran(run: Run, upto: int, *, running: bool = False) -> Step:
     """Let the first steps of a run have succeeded; with `running` the last of them still runs. Return that one."""
-    for step in run.steps.filter(number__lte=upto):
-        open_ = running and step.number == upto
+    for step in run.steps.filter(number__lte=upto - running):
         Step.objects.filter(pk=step.pk).update(
-            state=S.RUNNING if open_ else S.SUCCEEDED,
+            state=S.SUCCEEDED,
             attempt=1,
             started_at=later(12),
-            ended_at=None if open_ else later(14),
-            outcome={} if open_ else {"result": "ok", "sentence": f"{step.kind} done"},
+            ended_at=later(14),
+            outcome={"result": "ok", "sentence": f"{step.kind} done"},
         )
-    return run.steps.get(number=upto)
+    step = run.steps.get(number=upto)
+    if running:
+        begin(step)
+    return step
+
+
+def begin(step: Step) -> None:
+    """Let a step run, as the engine tells of it."""
+    with audit.turn():
+        told = standing.begun_as(step)
+        transitions.move(step, S.RUNNING, by=SYSTEM, now=later(12), data=told, attempt=1, started_at=later(12))
+        if step.effect:
+            journal.intend(step, now=later(12))
 
 
 def backed_up(run: Run, folder: Path) -> Backup:
