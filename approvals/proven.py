@@ -106,7 +106,7 @@ def use_of(sign_off: SignOff, *, after: int) -> tuple[Json | None, list[str]]:
 
 
 def state_problems(state: str, entries: list[Json]) -> Iterator[str]:
-    """Yield how a sign-off does not stand as the newest entry about it says that tells a state; pure."""
+    """Yield how a row does not stand as the newest entry about it says that tells a state; pure."""
     last = next((one for one in reversed(entries) if one["new"]), None)
     if last is not None and last["new"] != state:
         yield f"it is {state}, but #{last['seq']} says {last['new']}"

@@ -17,7 +17,6 @@ DURING: dict[tuple[str, str], frozenset[R]] = {
     (Run.Kind.VALIDATE, N.RUNNING): frozenset({R.VALIDATING}),
     (Run.Kind.DEPLOY, N.QUEUED): frozenset({R.QUEUED}),
     (Run.Kind.DEPLOY, N.RUNNING): frozenset({R.RUNNING, R.WATCHING}),
-    (Run.Kind.ROLLBACK, N.QUEUED): frozenset(),
     (Run.Kind.ROLLBACK, N.RUNNING): frozenset({R.ROLLING_BACK}),
 }
 

@@ -52,7 +52,7 @@ def rollback_run(
     restores = backup or backup_of(rollout)
     with audit.turn():
         if user is not None:  # one that the system begins is refused by nothing
-            _require_possible(rollout.target, restores)
+            _require_possible(rollout, restores)
         as_told.make_way(rollout.target, but=rollout)
         _end_open(rollout, why=why, by=by, automatic=automatic, now=now)
         incident = incident or _continue_incident(rollout, why=why, by=by, now=now)
@@ -94,12 +94,13 @@ def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: da
         end_run(run, to, why=why, by=by, now=now)
 
 
-def _require_possible(target: Target, restores: Backup | None) -> None:
+def _require_possible(rollout: Rollout, restores: Backup | None) -> None:
     """Refuse, before anything is ended, what would go by a configuration nobody loaded, or a backup that is gone."""
-    if problem := next(told.target_problems(target), ""):
+    if problem := next(told.target_problems(rollout.target), ""):
+        watch = "; the watch still rolls back by itself" if rollout.state == R.WATCHING else ""
         raise Refused(
             f"A rollback by a person goes by the configuration in force, and {problem}: the database was edited. Load "
-            "the file again first (manage.py load_component). Nothing was ended; a watch still rolls back by itself."
+            f"the file again first (manage.py load_component). Nothing was ended{watch}."
         )
     if restores is not None:
         _keep(restores)
