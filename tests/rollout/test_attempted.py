@@ -136,3 +136,19 @@ def test_of_a_deploy_that_an_older_version_began_the_steps_and_the_rows_tell(
     if never:
         by_the_journal(deploy)
     assert attempted.changes(deploy.rollout) == attempted.Changes(possible=not never)
+
+
+def test_what_was_rolled_back_before_is_left_to_people(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake)
+    assert not attempted.is_left_to_people(deploy.rollout)
+    breached(deploy, cast)
+    assert attempted.is_left_to_people(deploy.rollout)
+
+
+def test_a_rollback_that_is_withheld_is_that_of_this_rollout_alone(target: Target, cast: Cast) -> None:
+    one, other = factories.make_draft(target, cast["rita"]), factories.make_draft(target, cast["rita"], "1.2.0")
+    journal.withhold_rollback(one, why="another release may be live by now", now=NOW)
+    assert [(fresh(row).automatic_rollback_used, attempted.is_left_to_people(row)) for row in (one, other)] == [
+        (True, True),
+        (False, False),
+    ]
