@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from approvals.ledger import Refused
 from monitoring import audit, redact, storage
 from monitoring.audit import Actor, Subject
+from monitoring.unseen import UNSEEN
 from rollout import links, nudge, states
 from rollout.checklist import BROUGHT, Found, Item, build
 from rollout.component import LINKS, UPLOADS
@@ -83,7 +84,8 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
     """Keep a link to a CI run, replacing an earlier one of its kind; raise Refused when it is no https URL."""
     _check_kind(kind, LINKS)
     parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300:
+    hides = UNSEEN.search(url) is not None
+    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300 or hides:
         raise Refused(f"{url[:80]!r} is not a link to a CI run: an https:// URL of at most 300 characters is expected.")
     repository = release.component.spec.repository
     if links.is_foreign(url, repository=repository, web_url=pages_of(settings.GR_GITHUB_API_URL)):
