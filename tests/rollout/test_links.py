@@ -119,3 +119,9 @@ def test_the_pages_say_what_was_not_checked(
     waiting = factories.freeze(cited)
     text = browser(cast["ann"]).get(f"{waiting.get_absolute_url()}{page}").content.decode()
     assert "1 of 1 are there; 1 link was not checked" in text and "not asked: GitHub is not connected" in text
+
+
+@pytest.mark.django_db
+def test_the_page_of_the_release_does_not_call_it_complete_either(cited: Rollout, cast: dict[str, User]) -> None:
+    text = browser(cast["rita"]).get(f"/releases/{cited.release_id}/").content.decode()
+    assert "1 link was not checked" in text and "evidence complete" not in text
