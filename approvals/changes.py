@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.urls import reverse
 
-from monitoring import audit, notices
+from monitoring import audit, notices, unseen
 from monitoring.audit import SYSTEM, Actor
 from monitoring.routes import Route
 
@@ -171,7 +171,7 @@ def _nobody(now: datetime) -> Asker:
 
 
 def _reason(why: str) -> str:
-    if not why.strip():
+    if not unseen.letters(why):
         raise Refused("Say why.")
     return why.strip()[:300]
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from monitoring import audit
+from monitoring import audit, unseen
 from monitoring.audit import Actor
 
 from . import events, people, roles
@@ -38,7 +38,7 @@ def give(
     _check_span(starts_at, ends_at, now)
     if user.pk == deputy.pk:
         raise Refused("Name somebody else: nobody is his own deputy.")
-    if not why.strip():
+    if not unseen.letters(why):
         raise Refused("Say why, for example until when you are away: it stands in the audit.")
     with audit.turn():
         _hold(user, deputy)

@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from monitoring.reasons import Reason
+
 from .people import printed_name
 
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
@@ -15,7 +17,7 @@ class DelegationForm(forms.Form):
     deputy: Any = forms.ModelChoiceField(queryset=None, empty_label="Choose a person", label="Deputy")
     starts_at = forms.DateTimeField(label="From", widget=MOMENT)
     ends_at = forms.DateTimeField(label="Until", widget=MOMENT)
-    why = forms.CharField(label="Why", max_length=300, help_text="Kept in the history, for example: on holiday.")
+    why = Reason(least=1, label="Why", max_length=300, help_text="Kept in the history, for example: on holiday.")
 
     def __init__(self, data: Any = None, *, deputies: Any, **options: Any) -> None:
         super().__init__(data, auto_id="delegation_%s", **options)

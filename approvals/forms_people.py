@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from monitoring.reasons import Reason
+
 from .forms_names import PrintedNameField, UserNameField
 from .groups import GROUPS
 from .roles import Rights
@@ -16,7 +18,7 @@ from .roles import Rights
 class WhyForm(forms.Form):
     """A reason."""
 
-    why = forms.CharField(label="Why", max_length=300, help_text="Kept in the history.")
+    why = Reason(least=1, label="Why", max_length=300, help_text="Kept in the history.")
 
 
 class RightsForm(forms.Form):
@@ -42,7 +44,7 @@ class RightsForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="One a line. Whoever wrote a commit with one of these cannot approve the release it is in.",
     )
-    why = forms.CharField(label="Why", max_length=300, help_text="The other admin reads it; it is kept in the history.")
+    why = Reason(least=1, label="Why", max_length=300, help_text="The other admin reads it; it is kept in the history.")
 
     def clean_commit_emails(self) -> tuple[str, ...]:
         """Refuse what is no address."""

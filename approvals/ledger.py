@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 
-from monitoring import audit
+from monitoring import audit, unseen
 from monitoring.audit import Actor, Subject
 
 from . import bound, moves, people, proven, rules, signatures
@@ -186,7 +186,7 @@ def _allowed(
     """Return who decides, and the absent person whom he stands in for; raise Refused when he may not."""
     if kind not in Decision.VOICES:
         raise Refused(f"{kind!r} is no decision: approve, reject or revoke.")
-    if kind == Decision.Kind.REJECT and not reason.strip():
+    if kind == Decision.Kind.REJECT and unseen.letters(reason) < unseen.REASON_MIN:
         raise Refused("A rejection needs a reason: say what has to change.")
     if on_behalf_of is not None and kind != Decision.Kind.APPROVE:
         raise Refused("On another's behalf one can only approve; reject, and take back, in your own name.")

@@ -1,5 +1,6 @@
 """The quorum solver: who can still unblock a sign-off, why the others cannot, whether it can be reached; pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -55,7 +56,9 @@ def impossible(empty: Sequence[str], *, some_decided: bool) -> str:
     way = "give the role to somebody who is not barred"
     if some_decided:
         way += ", or let somebody revoke and approve in another duty"
-    return f"nobody is left who could consent as {' and '.join(empty)}: {way}"
+    counts = Counter(empty)
+    duties_left = " and ".join(duty if times == 1 else f"{duty} ({times} times)" for duty, times in counts.items())
+    return f"nobody is left who could consent as {duties_left}: {way}"
 
 
 def start_bars(policy: Policy, user_id: int, barred: Barred, approvers: frozenset[int]) -> tuple[str, ...]:

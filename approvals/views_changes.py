@@ -41,7 +41,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one change, and to those two who hand a password over the part that is theirs."""
     rows = Change.objects.select_related("user__person", "proposed_by__person", "answer__by__person")
     found = get_object_or_404(rows, pk=pk)
-    now = timezone.now()
+    now, admins = timezone.now(), roles.admins()
     waiting = getattr(found, "answer", None) is None and now < found.expires_at
     context = {
         **_shown(found, request.user),
@@ -49,7 +49,8 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         "stale": waiting and change_rules.is_stale(found),
         "recent": stepup.is_recent(request, now=now),
         "confirm_url": confirm_url(request.path, f"You are about to decide over {printed_name(found.user)}."),
-        "admin_count": len(roles.admins()),
+        "admin_count": len(admins),
+        "about_admin": found.user in admins,
         **_handed(found, request, waiting=waiting, now=now),
     }
     return render(request, "approvals/change.html", context)

@@ -3,8 +3,7 @@
 from django import forms
 
 from .models import Incident, Notice
-
-REASON_MIN = 5
+from .reasons import Reason
 
 
 class IncidentFilter(forms.Form):
@@ -26,7 +25,8 @@ class NoticeFilter(forms.Form):
 class NoteForm(forms.Form):
     """A line for the timeline."""
 
-    text = forms.CharField(
+    text = Reason(
+        least=1,
         label="Note",
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 3, "placeholder": "What did you see, what did you do?"}),
@@ -37,14 +37,13 @@ class SeverityForm(forms.Form):
     """Another severity, with the reason."""
 
     severity = forms.ChoiceField(choices=Incident.Severity.choices)
-    why = forms.CharField(label="Why", min_length=REASON_MIN, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    why = Reason(label="Why", max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 class CloseForm(forms.Form):
     """How it was resolved."""
 
-    resolution = forms.CharField(
-        min_length=REASON_MIN,
+    resolution = Reason(
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="What was wrong, what put it right, what keeps it from coming back.",

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 
-from . import audit, notices, redact, storage
+from . import audit, notices, redact, storage, unseen
 from .audit import Actor, Subject
 from .models import Attachment, Incident, IncidentEntry
 from .notices import Severity
@@ -62,7 +62,7 @@ def note(
     incident: Incident, *, text: str, by: Actor, user: AbstractBaseUser | None = None, now: datetime
 ) -> IncidentEntry:
     """Add a line to the timeline and return it; raises ValueError on an empty one."""
-    if not text.strip():
+    if not unseen.letters(text):
         raise ValueError("a note needs a text")
     with audit.turn():
         entry = _entry(incident, by.name, text, now, user)
@@ -99,7 +99,7 @@ def acknowledge(incident: Incident, *, by: Actor, now: datetime) -> Incident:
 
 def close(incident: Incident, *, resolution: str, by: Actor, now: datetime) -> Incident:
     """Close an incident and return it; raises Conflict when it is closed already, ValueError without a resolution."""
-    if not resolution.strip():
+    if not unseen.letters(resolution):
         raise ValueError("say in a sentence how the incident was resolved")
     values = {"state": Incident.State.CLOSED, "closed_at": now, "closed_by": by.name, "resolution": resolution}
     with audit.turn():

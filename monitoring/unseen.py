@@ -1,7 +1,9 @@
 """Characters that move the cursor, colour the terminal, reorder text or cannot be seen, and their codes; pure."""
 
 import re
+import unicodedata
 
+REASON_MIN = 5  # letters of what is a reason at all
 # Newline and tab stay.
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
@@ -13,6 +15,11 @@ UNSEEN = re.compile(
 def in_codes(text: str) -> str:
     """Return a text with the code of each such character in its place; where no markup can stand."""
     return UNSEEN.sub(_code, text.replace("\r\n", "\n"))
+
+
+def letters(text: str) -> int:
+    """Count the letters and digits that somebody sees: what is a reason has some, whatever else stands around them."""
+    return sum(unicodedata.category(one)[0] in "LN" for one in UNSEEN.sub("", text))
 
 
 def _code(match: re.Match[str]) -> str:

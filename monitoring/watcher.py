@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from . import audit, canonical, probes, set_back, watch_data, watch_seal, watch_store
+from . import audit, canonical, probes, set_back, unseen, watch_data, watch_seal, watch_store
 from .audit import SYSTEM, Actor, Subject
 from .gates import GateProfile
 from .models import Watch
@@ -110,7 +110,7 @@ def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: b
 
     `also_breached` is for a caller that rolls back nothing by itself any more: elsewhere a breach must not be accepted.
     """
-    if not why.strip():
+    if not unseen.letters(why):
         raise ValueError("say in a sentence why this release may stay")
     with audit.turn():
         watch.refresh_from_db()

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
@@ -14,6 +13,7 @@ from approvals.account_views import prove_first
 from approvals.ledger import Refused
 from approvals.people import printed_name
 from approvals.views_people import asker_of
+from monitoring.reasons import Reason
 from rollout import access, freezes, models
 from rollout.admin_base import ReadOnlyMixin, Table
 from rollout.freezes import Span
@@ -40,7 +40,7 @@ class FreezeForm(FreezeBase):
 class SpanForm(FreezeForm):
     """Another span for a freeze that stands."""
 
-    why = forms.CharField(label="Why", max_length=300, help_text="For the audit.")
+    why = Reason(least=1, label="Why", max_length=300, help_text="For the audit.")
 
 
 @admin.register(models.Freeze)

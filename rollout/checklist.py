@@ -1,6 +1,6 @@
 """The checklist of a rollout: what is required, what is there, what is missing; pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 LABELS = {
@@ -28,7 +28,7 @@ BROUGHT = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One piece of evidence that is there; `bad` says why it does not count."""
+    """One piece of evidence that is there; `bad` says why it does not count, `unchecked` that it is only a claim."""
 
     kind: str
     name: str
@@ -38,6 +38,7 @@ class Found:
     artifact_id: int | None = None
     bad: str = ""
     note: str = ""
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,11 @@ class Item:
         return self.found is not None and not self.found.bad
 
     @property
+    def unchecked(self) -> bool:
+        """Say whether it counts although nobody checked what it claims."""
+        return self.found is not None and not self.found.bad and self.found.unchecked
+
+    @property
     def brought(self) -> bool:
         """Say whether a person or CI has to bring it."""
         return self.kind in BROUGHT
@@ -67,6 +73,27 @@ class Item:
         if self.found is not None:
             return "bad"
         return "missing" if self.required else "optional"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """What stands above a checklist: the state that its badge shows, and its words."""
+
+    state: str
+    words: str
+
+
+def headline(items: Sequence[Item]) -> Headline:
+    """Sum a checklist up; what nobody checked is never called complete."""
+    required = [item for item in items if item.required]
+    if missing(items):
+        return Headline(state="MISSING", words="Missing")
+    unchecked = sum(item.unchecked for item in items)
+    if not unchecked:
+        return Headline(state="VERIFIED", words="Complete")
+    links = "1 link was" if unchecked == 1 else f"{unchecked} links were"
+    there = f"{len(required)} of {len(required)} are there"
+    return Headline(state="UNCHECKED", words=f"{there}; {links} not checked")
 
 
 def build(required: Iterable[str], found: Mapping[str, Found]) -> tuple[Item, ...]:

@@ -15,9 +15,11 @@ from django.db.models import F, Q
 from approvals.ledger import Refused
 from monitoring import audit, redact, storage
 from monitoring.audit import Actor, Subject
-from rollout import nudge, states
+from monitoring.unseen import UNSEEN
+from rollout import links, nudge, states
 from rollout.checklist import BROUGHT, Found, Item, build
 from rollout.component import LINKS, UPLOADS
+from rollout.github.client import pages_of
 from rollout.models import Artifact, Backup, EvidenceLink, Release, Rollout, Run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,149}")
@@ -82,11 +84,15 @@ def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: d
     """Keep a link to a CI run, replacing an earlier one of its kind; raise Refused when it is no https URL."""
     _check_kind(kind, LINKS)
     parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300:
+    hides = UNSEEN.search(url) is not None
+    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300 or hides:
         raise Refused(f"{url[:80]!r} is not a link to a CI run: an https:// URL of at most 300 characters is expected.")
+    repository = release.component.spec.repository
+    if links.is_foreign(url, repository=repository, web_url=pages_of(settings.GR_GITHUB_API_URL)):
+        raise Refused(f"{url[:80]!r} is not of {repository}, the repository of {release.component.name}: not kept.")
     with audit.turn():
         _check_open(release)
-        asks = bool(settings.GR_GITHUB_TOKEN and release.component.spec.repository)
+        asks = bool(settings.GR_GITHUB_TOKEN and repository)
         state = "not_checked" if asks else "not_configured"
         values: dict[str, Any] = {"url": url, "check_state": state, "check_detail": "", "checked_at": None}
         # the same link brought again stays that of the one who brought it: he cannot approve
@@ -164,15 +170,7 @@ def _of_release(release: Release) -> dict[str, Found]:
     own = release.artifacts.filter(rollout=None, replaced_at=None)
     here = {artifact.kind: _of_artifact(artifact) for artifact in own}
     strict = release.component.spec.github == "block"
-    for one in release.links.all():
-        words = one.check_detail or one.check_state.replace("_", " ")
-        unproved = one.check_state in BAD_CHECKS or (strict and one.check_state != "ok")
-        bad, note = (words, "") if unproved else ("", words)
-        here[one.kind] = Found(kind=one.kind, name=one.url, url=one.url, bad=bad, note=note)
-    return here
-
-
-BAD_CHECKS = frozenset({"failed", "pending", "wrong_commit", "wrong_platform", "wrong_workflow", "not_found"})
+    return here | {one.kind: links.found(one, strict=strict) for one in release.links.all()}
 
 
 def _of_artifact(artifact: Artifact) -> Found:

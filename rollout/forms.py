@@ -8,6 +8,8 @@ from django import forms
 
 from monitoring.canonical import number
 from monitoring.gates import GateProfile
+from monitoring.reasons import Reason
+from monitoring.unseen import REASON_MIN, letters
 from monitoring.wording import duration
 from rollout import access, states
 from rollout.models import Component, Environment, Release, Target
@@ -18,9 +20,8 @@ PASSWORD = {"autocomplete": "current-password"}
 class ReasonForm(forms.Form):
     """A written reason, and the password when it was not entered lately."""
 
-    why = forms.CharField(
+    why = Reason(
         label="Reason",
-        min_length=5,
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 2}),
         error_messages={"required": "Give a reason, in a sentence: it stands in the audit."},
@@ -100,7 +101,7 @@ class DecisionForm(SignedForm):
     def clean(self) -> dict[str, Any]:
         """Ask for a reason where the ledger will."""
         values = super().clean() or {}
-        if values.get("kind") == "REJECT" and len(values.get("reason", "").strip()) < 5:
+        if values.get("kind") == "REJECT" and letters(values.get("reason", "")) < REASON_MIN:
             self.add_error("reason", "A rejection needs a reason: say what has to change.")
         return values
 
@@ -151,8 +152,7 @@ class NewRolloutForm(forms.Form):
 
     release = forms.ModelChoiceField(Release.objects.none(), empty_label="Choose a release")
     target = forms.ModelChoiceField(Target.objects.none(), empty_label="Choose where it goes", label="Where")
-    reason = forms.CharField(
-        min_length=5,
+    reason = Reason(
         max_length=2000,
         label="Why this change",
         widget=forms.Textarea(attrs={"rows": 3}),

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from monitoring.reasons import Reason
 from rollout.forms import PASSWORD, SignedForm
 from rollout.models import GlassReview
 
@@ -12,15 +13,15 @@ class GlassForm(SignedForm):
     """Two written reasons over the digest that was seen, signed by a passkey, or with the password."""
 
     field_order = ("digest", "assertion", "why_now", "why_safe", "password")
-    why_now = forms.CharField(
+    why_now = Reason(
         label="Why it cannot wait for the missing signatures",
-        min_length=15,
+        least=15,
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "Since … every customer … ; waiting until … means …"}),
     )
-    why_safe = forms.CharField(
+    why_safe = Reason(
         label="Why it is safe: what was checked instead, and by whom",
-        min_length=15,
+        least=15,
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "Read the difference with …; ran it on staging …"}),
     )
@@ -41,9 +42,9 @@ class ReviewForm(forms.Form):
             (GlassReview.Verdict.OBJECT, "I object: it could have waited, or it was not safe"),
         ],
     )
-    words = forms.CharField(
+    words = Reason(
         label="What you looked at, and what you found",
-        min_length=15,
+        least=15,
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3}),
     )

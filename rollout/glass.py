@@ -16,7 +16,7 @@ from approvals.models import Decision, SignOff
 from approvals.reading import barred_of, policy_of
 from approvals.rules import Standing
 from approvals.signatures import Signed
-from monitoring import audit, incidents
+from monitoring import audit, incidents, unseen
 from monitoring.audit import Actor
 from rollout import access, freezing, glass_record, nudge, opening, permits, states, transitions
 from rollout.actions import Within
@@ -120,7 +120,7 @@ def _waiting(rollout: Rollout, now: datetime) -> SignOff:
 
 def _two_reasons(why_now: str, why_safe: str) -> tuple[str, str]:
     now, safe = why_now.strip(), why_safe.strip()
-    if len(now) < REASON_MIN or len(safe) < REASON_MIN:
+    if min(unseen.letters(now), unseen.letters(safe)) < REASON_MIN:
         raise Refused("Give both reasons, in a sentence each: why it cannot wait, and what was checked instead.")
     if now.casefold() == safe.casefold():
         raise Refused("Why it cannot wait is not yet why it is safe: give two reasons.")

@@ -12,7 +12,7 @@ from approvals.ledger import Refused
 from approvals.proof import check_proof
 from approvals.reading import barred_of, policy_of
 from approvals.rules import Member
-from monitoring import audit, incidents
+from monitoring import audit, incidents, unseen
 from monitoring.audit import SYSTEM, Actor
 from rollout import glass_record, permits
 from rollout.actions import Within
@@ -40,7 +40,7 @@ def review(
     permits.in_person(by, user)
     if verdict not in GlassReview.Verdict.values:
         raise Refused("Say whether you agree or object.")
-    if len(words.strip()) < WORDS_MIN:
+    if unseen.letters(words) < WORDS_MIN:
         raise Refused("Say in a sentence what you looked at and what you found: it stands in the audit.")
     with within or audit.turn():
         taken = _take(glass)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from approvals import ledger
 from monitoring import audit, notices
 from monitoring.audit import Actor, Subject
 from rollout import component, freezing, in_force, soundness, states, told
@@ -60,6 +61,15 @@ def load(path: Path, *, by: Actor, now: datetime) -> Loaded:
         put_in_force(made, runbooks, now)
     recheck(row, now)
     return Loaded(configuration=made, state="first" if created else "live", difference=made.difference)
+
+
+def doubt(spec: component.Component, *, now: datetime) -> str:
+    """Say why nobody could complete a sign-off under its policy, as people are now; "" where they could.
+
+    It is no reason to refuse the file: whoever is missing may be added later.
+    """
+    possible, why = ledger.may_open(spec.name, policy=spec.policy, barred={}, unmatched_authors=(), now=now)
+    return "" if possible else f"as people are now, no sign-off of {spec.name} could be completed: {why}"
 
 
 def _why_it_waits(before: Configuration | None, spec: component.Component, folder: Path) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Max
 from approvals import ledger, people
 from approvals.ledger import Refused
 from approvals.models import SignOff
-from monitoring import anchors
+from monitoring import anchors, unseen
 from monitoring.audit import Actor
 from monitoring.models import AuditEntry
 from rollout import places, states
@@ -44,7 +44,7 @@ def in_person(by: Actor, user: User) -> None:
 
 def require_reason(why: str) -> None:
     """Raise Refused unless there is a reason of a few letters at least."""
-    if len(why.strip()) < 5:
+    if unseen.letters(why) < unseen.REASON_MIN:
         raise Refused("Give a reason, in a sentence: it stands in the audit.")
 
 

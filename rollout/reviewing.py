@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 
 from approvals import people
 from approvals.ledger import Refused
-from monitoring import audit
+from monitoring import audit, unseen
 from monitoring.audit import Actor
 from rollout import access, actions, states, transitions
 from rollout.models import Rollout, Run
@@ -17,7 +17,7 @@ def review(rollout: Rollout, *, user: User, note: str, by: Actor, now: datetime)
     """Record that another person looked at the last rollback; raise Refused when there is none, or it was his own."""
     in_person(by, user)
     actions.require(user, rollout.target, access.RESPONDERS | access.DECIDERS)
-    if len(note.strip()) < 5:
+    if unseen.letters(note) < unseen.REASON_MIN:
         raise Refused("Say in a sentence what you looked at and what you found: it stands in the audit.")
     ended = Run.objects.filter(rollout=rollout, kind=Run.Kind.ROLLBACK, state__in=states.RUN_FINAL)
     run = ended.order_by("-pk").first()

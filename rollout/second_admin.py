@@ -15,7 +15,7 @@ from django.core.exceptions import PermissionDenied
 
 from approvals.change_rules import Asker
 from approvals.ledger import Refused, current_roles
-from monitoring import audit
+from monitoring import audit, unseen
 from monitoring.audit import SYSTEM, Actor
 from rollout import access, in_force, loading, told
 from rollout.component import ComponentError
@@ -64,7 +64,7 @@ def refuse(configuration: Configuration, *, why: str, asker: Asker) -> None:
     """Say no to a waiting configuration, with a reason; the one before stays in force."""
     with audit.turn():
         _check_second(configuration, asker)
-        if not why.strip():
+        if not unseen.letters(why):
             raise Refused("Say why you refuse it.")
         _answer(configuration, State.REFUSED, why=why, by=asker.by, now=asker.now)
 

@@ -218,8 +218,8 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step is needed to start
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = GR_VAR / "uploads"
 
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "rollout.views.trouble.outdated_form"
+SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE = True, "Lax"
 SESSION_COOKIE_AGE = int(GR_SESSION_SECONDS)  # it slides; the end is counted from the sign-in (approvals/sessions.py)
 X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie but those two of __Host-

@@ -92,7 +92,9 @@ def move(
     with audit.turn():
         if not swap(obj, to, changes):
             current = _row(obj).values_list("state", flat=True).get()
-            raise ConflictError(f"{kind} {obj.pk} was {old} when you looked; it is {states.label(current)} now")
+            raise ConflictError(
+                f"{kind} {obj.pk} was {states.label(old)} when you looked; it is {states.label(current)} now"
+            )
         audit.place(entry)
         obj.state, obj.version = str(to), obj.version + 1
         for name, value in changes.items():

@@ -42,7 +42,7 @@ class GitHub:
             raise ValueError(f"expected a repository as owner/name, got {self.repository!r}")
         object.__setattr__(self, "token", self.token.strip())
         object.__setattr__(self, "api_url", self.api_url.rstrip("/"))
-        object.__setattr__(self, "web_url", (self.web_url or _pages_of(self.api_url)).rstrip("/"))
+        object.__setattr__(self, "web_url", (self.web_url or pages_of(self.api_url)).rstrip("/"))
 
     @property
     def configured(self) -> bool:
@@ -100,7 +100,7 @@ class GitHub:
         return text.replace(self.token, "[token]")
 
 
-def _pages_of(api_url: str) -> str:
+def pages_of(api_url: str) -> str:
     """Return where people look: api.github.com -> github.com, api.NAME.ghe.com -> NAME.ghe.com, HOST/api/v3 -> HOST."""
     return api_url.removesuffix("/api/v3").replace("://api.", "://", 1)
 

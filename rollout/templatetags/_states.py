@@ -79,6 +79,7 @@ LOOKS: dict[str, Look] = {
     "PRESENT": _look("Present", "check", "ok"),
     "MISSING": _look("Missing", "x", "bad"),
     "VERIFIED": _look("Verified", "shield-check", "ok"),
+    "UNCHECKED": _look("Not checked", "triangle-alert", "warn"),
     "NOT_CONFIGURED": _look("Not configured", "circle-slash", "neutral"),
     "DELIVERED": _look("Delivered", "send", "ok"),
     "RETRYING": _look("Retrying", "refresh-cw", "warn"),

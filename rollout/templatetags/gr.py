@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from monitoring.unseen import in_codes
 from rollout import once as keys
 from rollout.templatetags._states import Look, look_of
 from rollout.templatetags._text import duration_text, render_markdown, size_text, with_visible_controls
@@ -140,6 +141,12 @@ def short_sha(sha: str | None, name: str = "sha256") -> SafeString:
 def visible_controls(text: Any) -> SafeString:
     """Escape text of any kind and show control, bidirectional and invisible characters instead of obeying them."""
     return with_visible_controls("" if text is None else str(text))
+
+
+@register.filter
+def codes(text: Any) -> str:
+    """Return text with the codes of such characters in their places, for where no markup can stand."""
+    return in_codes("" if text is None else str(text))
 
 
 @register.filter

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from approvals import people, stepup
 from approvals.ledger import Refused
 from approvals.views_people import asker_of, confirm_url
-from rollout import access, component, second_admin, states, told
+from rollout import access, component, loading, second_admin, states, told
 from rollout.component import ComponentError
 from rollout.models import Backup, BreakGlass, Component, Configuration, Freeze, Release, Rollout, Target
 from rollout.views import words
@@ -150,7 +150,8 @@ def _waits(one: Configuration, user: User) -> dict[str, Any]:
 
 def _seen(one: Configuration, before: Configuration | None) -> dict[str, Any]:
     shown = second_admin.shown(one, before)
-    found = {"whole": before is None, "stale": second_admin.is_stale(one, before)}
+    found: dict[str, Any] = {"whole": before is None, "stale": second_admin.is_stale(one, before)}
+    found["doubt"] = "" if shown.problem else loading.doubt(one.parsed(), now=timezone.now())
     return {**found, "problem": shown.problem, "seen": shown.digest, "lines": diff_lines(shown.difference)}
 
 

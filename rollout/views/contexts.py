@@ -56,6 +56,7 @@ def full_context(page: Page, bound: Mapping[str, Form] | None = None) -> dict[st
         "old_sign_offs": _old_sign_offs(rollout),
         "changes": page.changes,
         "items": page.items,
+        "headline": checklist.headline(page.items),
         "lacking": checklist.missing(page.items),
         "ended_runs": [line for line in live.run_lines(page.runs) if not line.open],
         "artifacts": page.artifacts,

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from monitoring.reasons import Reason
 from rollout.checklist import LABELS
 
 COMMIT_LINE = re.compile(
@@ -16,10 +17,9 @@ COMMITS_MAX = 500
 class ReasonForm(forms.Form):
     """One written reason."""
 
-    why = forms.CharField(
+    why = Reason(
         label="Reason",
         max_length=2000,
-        min_length=5,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="In a sentence; it stands in the audit.",
     )

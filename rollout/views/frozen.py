@@ -1,8 +1,10 @@
 """Reads the page's evidence from the manifest that was signed, and says when that manifest no longer holds."""
 
+from dataclasses import replace
+
 from django.db.models import Q
 
-from rollout import checklist, freezing
+from rollout import checklist, freezing, links
 from rollout.checklist import Found, Item
 from rollout.models import Artifact, Rollout
 from rollout.states import RolloutState as R
@@ -35,12 +37,14 @@ def items(rollout: Rollout) -> tuple[Item, ...]:
     document = freezing.signed(rollout)
     here = Artifact.objects.filter(Q(rollout=None) | Q(rollout=rollout), release=rollout.release)
     files = {(one.kind, one.sha256): one.pk for one in here.order_by("pk")}
-    notes = {one.url: one.check_detail or one.check_state.replace("_", " ") for one in rollout.release.links.all()}
+    now = {(one.kind, one.url): links.found(one, strict=False) for one in rollout.release.links.all()}
     found = {
         one["kind"]: Found(**one, artifact_id=files.get((one["kind"], one["sha256"]))) for one in document["evidence"]
     }
     for one in document["links"]:
-        found[one["kind"]] = Found(kind=one["kind"], name=one["url"], url=one["url"], note=notes.get(one["url"], ""))
+        kept = Found(kind=one["kind"], name=one["url"], url=one["url"])
+        said = now.get((kept.kind, kept.url), kept)
+        found[kept.kind] = replace(said, bad="", note=said.bad or said.note)  # it counted when it was signed
     return checklist.build(found, found)
 
 

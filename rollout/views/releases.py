@@ -66,6 +66,7 @@ def show(
         "component": found.component,
         "items": [_line(item, links, files, problem, url) for item in (*items, *_optional(items))],
         "problem": "" if problem[0] in (*UPLOADS, *LINKS) else problem[1],
+        "headline": checklist.headline(items),
         "missing": checklist.missing(items),
         "held": BreakGlass.objects.holding(found.component).with_story().order_by("pk"),
         "replaced": [one for one in files if one.replaced_at],

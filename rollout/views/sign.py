@@ -116,7 +116,7 @@ def _commits(page: Page) -> Point:
 
 def _files(live: Against | None) -> Point:
     if live is None or live.files is None:
-        return Point(label="Files", words="The archive of what is live is not here to compare with.")
+        return Point(label="Files", words="The archive of what is live is not here to compare with.", tone="warn")
     one = live.files
     words = f"{len(one.changed)} changed, {len(one.added)} added, {len(one.removed)} removed, {one.same} the same."
     return Point(label="Files", words=words)

@@ -1,4 +1,4 @@
-"""What a request answers that failed: a full disk and an unreadable configuration are told, a broken disk ends us."""
+"""What a request answers that failed: outdated forms, full disks, unreadable configurations; a broken disk ends us."""
 
 import sys
 
@@ -36,6 +36,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return problem(507, FULL, "the same request again, once there is room")
     page = loader.get_template("507.html").render({"full": FULL, "again": again})
     return HttpResponse(page, status=507)
+
+
+def outdated_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form whose page does not belong to the browser's sign-in any more; nothing was done.
+
+    No route of the API comes here: its views take no cookie, so they need no such proof.
+    """
+    return HttpResponse(loader.get_template("403_form.html").render({"reason": reason}), status=403)
 
 
 def _unreadable(request: HttpRequest, error: ComponentError) -> HttpResponse:

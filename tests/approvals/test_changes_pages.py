@@ -176,3 +176,12 @@ def test_two_who_print_one_name_are_told_apart(client: Client, cast: Cast, chang
     client.force_login(cast["ari"])
     shown = '<bdi>Ari</bdi> <span class="muted">ada</span>'
     assert all(shown in client.get(url).content.decode() for url in (reverse("change_list"), page(change)))
+
+
+@pytest.mark.parametrize(("name", "told"), [("ari", True), ("ann", False)])
+def test_only_of_an_admin_it_is_said_that_he_cannot_confirm_his_own_change(
+    client: Client, cast: Cast, name: str, told: bool
+) -> None:
+    about = proposed(cast["ada"], cast[name], "triage", now=timezone.now())
+    client.force_login(cast["ada"])
+    assert ("nobody can confirm this" in client.get(page(about)).content.decode()) is told

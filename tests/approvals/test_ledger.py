@@ -123,9 +123,10 @@ def test_the_same_person_twice_is_refused(sign_off: SignOff, cast: Cast) -> None
     assert Decision.objects.count() == 1
 
 
-def test_a_rejection_needs_a_reason(sign_off: SignOff, cast: Cast) -> None:
+@pytest.mark.parametrize("reason", ["  ", "\u2060\u200b\u200b\u200b\u200b\u200b"])
+def test_a_rejection_needs_a_reason(sign_off: SignOff, cast: Cast, reason: str) -> None:
     with pytest.raises(Refused, match="rejection needs a reason"):
-        decide(sign_off, cast["ann"], kind="REJECT", reason="  ")
+        decide(sign_off, cast["ann"], kind="REJECT", reason=reason)
     assert state(sign_off) == "OPEN"
 
 

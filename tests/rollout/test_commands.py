@@ -289,6 +289,18 @@ def test_check_loads_nothing(ask, target, tmp_path):
     assert Configuration.objects.count() == 1
 
 
+@pytest.mark.parametrize("check", [["--check"], []])
+def test_a_quorum_that_nobody_could_complete_is_loaded_with_a_warning(ask, cast, tmp_path, check):
+    path = write_component(tmp_path, text=TOML.replace('unmatched_author = "show"', "approvers = 40"))
+    said = ask("load_component", str(path), *check)
+    assert "warning: as people are now, no sign-off of dhash could be completed" in said
+    assert "approver (38 times)" in said
+
+
+def test_a_quorum_that_can_be_complete_is_loaded_without(ask, target, tmp_path):
+    assert "warning" not in ask("load_component", str(write_component(tmp_path)), "--check")
+
+
 def test_a_change_is_loaded_by_an_admin_only(ask, target, tmp_path):
     path = write_component(tmp_path, text=TOML.replace("port = 8103", "port = 8104"))
     with pytest.raises(CommandError, match="--as USER"):

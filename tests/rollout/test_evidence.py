@@ -111,6 +111,7 @@ BAD_URLS = [
     "https://",
     "https://user:pw@github.com/x",
     "ftp://x/y",
+    "https://ci.example.org/\u202e1",
     "x" * 400,
 ]
 

@@ -276,3 +276,8 @@ def test_metrics_are_for_this_machine_or_a_token(settings, headers: dict, addres
 @pytest.mark.django_db
 def test_without_a_token_in_the_settings_no_token_opens() -> None:
     assert Client().get("/metrics", headers={"Authorization": "Bearer "}, REMOTE_ADDR="192.0.2.7").status_code == 403
+
+
+def test_who_is_not_signed_in_is_not_told_of_roles() -> None:
+    page = Client().get("/metrics", REMOTE_ADDR="192.0.2.7").content.decode()
+    assert "Nobody is signed in here." in page and "no role" not in page and "another role" not in page

@@ -35,14 +35,14 @@ def test_a_move_that_the_table_does_not_know_is_an_error(draft: Rollout) -> None
 def test_who_comes_second_loses_and_is_told_where_it_stands(draft: Rollout) -> None:
     stale = fresh(draft)
     transitions.move(draft, R.CANCELLED, by=SYSTEM, now=NOW)
-    with pytest.raises(ConflictError, match="was DRAFT when you looked; it is cancelled now"):
+    with pytest.raises(ConflictError, match="was draft when you looked; it is cancelled now"):
         transitions.move(stale, R.VALIDATING, by=SYSTEM, now=NOW)
 
 
 def test_who_comes_second_loses_also_when_he_wants_what_could_not_be_from_where_it_stood(draft: Rollout) -> None:
     stale = fresh(draft)
     transitions.move(draft, R.VALIDATING, by=SYSTEM, now=NOW)
-    with pytest.raises(ConflictError, match="was DRAFT when you looked; it is validating now"):
+    with pytest.raises(ConflictError, match="was draft when you looked; it is validating now"):
         transitions.move(stale, R.WAITING, by=SYSTEM, now=NOW)
 
 

@@ -105,3 +105,24 @@ def test_the_page_says_when_and_why_a_backup_went(client: Client, target: Target
     Backup.objects.create(target=target, path="/x/dhash_production_1.zip", **row, **gone)
     page = client.get(reverse("component", args=["dhash"])).content.decode()
     assert "removed by retention after 30 days" in page
+
+
+@pytest.fixture
+def strict(cast: dict) -> Client:
+    """Return a browser whose forms need the proof that they are of our pages, as all browsers' do."""
+    made = Client(enforce_csrf_checks=True)
+    made.force_login(cast["tom"])
+    return made
+
+
+def test_a_form_of_another_sign_in_is_refused_on_a_page_of_ours(strict: Client, target: Target) -> None:
+    answer = strict.post(reverse("target_lock", args=[target.pk]), {"why": "looked at it"})
+    page = answer.content.decode()
+    assert (answer.status_code, Target.objects.get(pk=target.pk).locked) == (403, False)
+    assert "The form is out of date" in page and "Nothing was done" in page
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/v1/components/dhash/releases", 401), ("/api/v1/nowhere", 404)])
+def test_the_api_asks_for_no_such_proof(strict: Client, path: str, status: int) -> None:
+    answer = strict.post(path, "{}", content_type="application/json")
+    assert (answer.status_code, "error" in answer.json()) == (status, True)

@@ -176,3 +176,10 @@ def test_the_review_waits_in_the_inbox_of_those_who_may(glass: BreakGlass, cast:
 def test_it_leaves_the_inbox_with_the_review(glass: BreakGlass, cast: Cast) -> None:
     factories.review_glass(glass, cast["ann"])
     assert (inbox(cast["ann"]), len(inbox(cast["abe"]))) == ([], 1)
+
+
+def test_reasons_that_nobody_sees_are_none(waiting: Rollout, cast: Cast) -> None:
+    unseen = {"why_now": "\u200b" * 30, "why_safe": "\u2060" * 30}
+    answer = browser(cast["olaf"]).post(url(waiting), {**unseen, "digest": waiting.digest})
+    assert answer.status_code == 422 and "at least 15 letters or digits" in answer.content.decode()
+    assert fresh(waiting).state == R.WAITING

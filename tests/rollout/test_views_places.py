@@ -131,6 +131,12 @@ def test_a_configuration_that_waits_beside_an_edited_one_says_why(cast: Cast, ta
     assert "What is in force was edited in the database" in page and "It touches policy" not in page
 
 
+def test_whoever_confirms_a_policy_that_nobody_could_satisfy_is_told_so(cast: Cast, target: Target) -> None:
+    pending(target, cast["ada"])
+    page = browser(cast["ari"]).get(PAGE).content.decode()
+    assert "Nobody could satisfy its policy" in page and "could consent as approver" in page
+
+
 def test_who_loaded_a_configuration_is_not_offered_to_confirm_it(cast: Cast, target: Target) -> None:
     pending(target, cast["ada"])
     page = browser(cast["ada"]).get(PAGE).content.decode()

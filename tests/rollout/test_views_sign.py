@@ -96,6 +96,11 @@ def test_without_script_it_is_a_page_and_with_it_a_part(waiting: Rollout, cast: 
     assert "<html" not in ann.get(url("difference", waiting), headers={"HX-Request": "true"}).content.decode()
 
 
+def test_files_that_nothing_is_there_to_compare_with_ask_for_a_closer_look(waiting: Rollout, cast: Cast) -> None:
+    points = browser(cast["ann"]).get(url("sign", waiting)).context["points"]
+    assert [one.tone for one in points if one.label == "Files"] == ["warn"]
+
+
 def test_the_first_rollout_of_a_target_has_nothing_to_compare_with(waiting: Rollout, cast: Cast) -> None:
     assert "there is nothing to compare with" in said(browser(cast["ann"]).get(url("sign", waiting)))
     assert "was not brought here by this product" in said(browser(cast["ann"]).get(url("difference", waiting)))

@@ -81,9 +81,10 @@ def test_another_digest_than_the_frozen_one_is_refused_with_409(target: Target, 
     assert answer.status_code == 409 and Decision.objects.count() == 0
 
 
-def test_a_rejection_needs_a_reason(target: Target, cast: Cast) -> None:
+@pytest.mark.parametrize("reason", ["", "\u2060\u200b\u200b\u200b\u200b\u200b"])
+def test_a_rejection_needs_a_reason(target: Target, cast: Cast, reason: str) -> None:
     waiting = factories.make_waiting(target, cast["rita"])
-    answer = browser(cast["ann"]).post(url("decide", waiting), decision(waiting, kind="REJECT", reason=""))
+    answer = browser(cast["ann"]).post(url("decide", waiting), decision(waiting, kind="REJECT", reason=reason))
     assert answer.status_code == 422 and "A rejection needs a reason" in answer.content.decode()
 
 

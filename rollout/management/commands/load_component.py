@@ -53,6 +53,9 @@ class Command(shell.ActingCommand):
                     _require_admin(person, done)
         except ComponentError as error:
             raise CommandError(f"{options['file']}: {error}\nNothing was loaded.")
+        spec = done.configuration.parsed()
+        if why := loading.doubt(spec, now=now):
+            self.say(f"warning: {why}")
         words = f"would be: {WORDS[done.state]}; nothing was loaded" if options["check"] else WORDS[done.state]
         self.say(f"{done.configuration.component.name} {done.configuration.sha256[:12]} {words}")
 
