@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -15,7 +14,6 @@ from django.db.models import F, Q
 from approvals.ledger import Refused
 from monitoring import audit, redact, storage
 from monitoring.audit import Actor, Subject
-from monitoring.unseen import UNSEEN
 from rollout import links, nudge, states
 from rollout.checklist import BROUGHT, Found, Item, build
 from rollout.component import LINKS, UPLOADS
@@ -83,9 +81,7 @@ def record(release: Release, received: Received, *, user: User, by: Actor, now: 
 def link(release: Release, *, kind: str, url: str, user: User, by: Actor, now: datetime) -> EvidenceLink:
     """Keep a link to a CI run, replacing an earlier one of its kind; raise Refused when it is no https URL."""
     _check_kind(kind, LINKS)
-    parts = urlsplit(url)
-    hides = UNSEEN.search(url) is not None
-    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 300 or hides:
+    if not links.is_plain(url):
         raise Refused(f"{url[:80]!r} is not a link to a CI run: an https:// URL of at most 300 characters is expected.")
     repository = release.component.spec.repository
     if links.is_foreign(url, repository=repository, web_url=pages_of(settings.GR_GITHUB_API_URL)):

@@ -3,12 +3,14 @@
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from monitoring.unseen import UNSEEN
 from rollout.checklist import Found
 from rollout.github.checks import Link
 
 DISPROVED = frozenset(
     {Link.FAILED, Link.PENDING, Link.WRONG_COMMIT, Link.WRONG_PLATFORM, Link.WRONG_WORKFLOW, Link.NOT_FOUND}
 )
+LONGEST_URL = 300
 WORDS = {"not_configured": "not asked: GitHub is not connected", "not_checked": "not asked yet"}
 
 
@@ -27,6 +29,16 @@ def found(link: Checked, *, strict: bool) -> Found:
     disproved, ok = link.check_state in DISPROVED, link.check_state == Link.OK
     bad, note = (words, "") if disproved or (strict and not ok) else ("", words)
     return Found(kind=link.kind, name=link.url, url=link.url, bad=bad, note=note, unchecked=not (ok or disproved))
+
+
+def is_plain(url: str) -> bool:
+    """Say whether a link is an https URL with a host and no user, short enough, and hides nothing."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme == "https" and bool(parts.hostname) and not parts.username
+    except ValueError:  # an address in brackets that is none
+        return False
+    return named and len(url) <= LONGEST_URL and not UNSEEN.search(url)
 
 
 def is_foreign(url: str, *, repository: str, web_url: str) -> bool:

@@ -112,6 +112,7 @@ BAD_URLS = [
     "https://user:pw@github.com/x",
     "ftp://x/y",
     "https://ci.example.org/\u202e1",
+    "https://[",
     "x" * 400,
 ]
 
