@@ -10,7 +10,8 @@ from . import anchors, audit_told, signing, unsigned
 from .anchors import Point
 from .audit_told import BROKEN
 from .models import AuditEntry, Checkpoint
-from .verify import GENESIS, key_id, number_of
+from .signing import key_id
+from .verify import GENESIS, number_of
 
 LOST = "audit.key_lost"
 

@@ -12,12 +12,18 @@ CARE = ("audit.key_announced", "audit.key_lost", "audit.person_erased")
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return the pieces that hold these spans, changes of key and erasures, each up to its next checkpoint."""
+    """Return the pieces that hold these spans, changes of key and erasures, each up to its next checkpoint.
+
+    Where all of them are newer than what is signed, the newest entry that is signed comes first.
+    """
     checkpoints = Checkpoint.objects.filter(seq__lte=raw_rows.LARGEST).order_by("seq")
     head, signed = audit.head()[0], list(checkpoints.values_list("seq", flat=True))
     care = AuditEntry.objects.filter(action__in=CARE, seq__lte=raw_rows.LARGEST).values_list("seq", flat=True)
     found: list[Span] = []
-    for low, high in sorted({*spans, *((seq, seq) for seq in care)}):
+    wanted = sorted({*spans, *((seq, seq) for seq in care)})
+    if wanted and signed and signed[-1] < wanted[0][0]:
+        wanted.insert(0, (signed[-1], signed[-1]))
+    for low, high in wanted:
         at = bisect_left(signed, high)
         end = signed[at] if at < len(signed) else head
         if found and low <= found[-1][1] + 1:

@@ -12,8 +12,8 @@ from django.db.models import Q
 from . import anchoring, anchors, audit, audit_told, canonical, signing, storage, unsigned
 from .audit import SYSTEM, Subject
 from .models import AuditEntry, Checkpoint
-from .signing import Signer, SigningError
-from .verify import GENESIS, KIND, key_id
+from .signing import Signer, SigningError, key_id
+from .verify import GENESIS, KIND
 
 EVERY = 100  # entries
 KEY = Subject(kind="audit", id="1", label="audit key")

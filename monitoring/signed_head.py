@@ -6,7 +6,7 @@ from datetime import datetime
 
 from . import checkpoints, signing
 from .models import AuditEntry, Checkpoint
-from .verify import key_id
+from .signing import key_id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The key that signs checkpoints: a file of its own (PEM, 0400) outside of the database, which pulse alone reads."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from . import storage
-from .verify import key_id
+
+
+def key_id(public_key: str) -> str:
+    """Return the id of a public key (64 hex digits): the sha256 of its 32 bytes."""
+    return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()
 
 
 class SigningError(RuntimeError):

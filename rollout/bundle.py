@@ -37,8 +37,11 @@ incidents.json   incidents with their timelines
 rollouts/N/      rollout.json (runs, steps, break-glass), samples/ (what watches measured), steps/ (what was printed)
 artifacts/, attachments/   the files themselves, where they were asked for
 
-audit.jsonl is made of pieces, each without a gap and up to a signed checkpoint. The chain binds what lies between, so
-it tells of other components, too: hand this on with care. How all of it is made up: docs/audit-format.md.
+audit.jsonl is made of pieces, each without a gap and up to the next signed checkpoint, or to the newest entry where
+none was signed yet: verify.py says how many entries at the end that are. The chain binds what lies between, so it tells
+of other components, too: hand this on with care. How all of it is made up: docs/audit-format.md.
+What no entry tells stands in SHA256SUMS alone, which nobody signed: bundle.json, logs, samples, notices, incidents,
+stories but for the states in them, artifacts' release, rollout, run, by, replaced_at, file, and whether one is gone.
 verify.py prints which entries are not inside. Between the first and the last of what happened none is left out.
 Backups are not inside: they hold production data. Their sha256 stands in artifacts.json, as entries tell it.
 """

@@ -122,6 +122,7 @@ def run(one: Run) -> dict[str, Any]:
         "watch": {"verdict": one.watch.verdict, "outcome": one.watch.outcome} if one.watch else None,
         "steps": [
             {
+                "id": step.pk,
                 "number": step.number,
                 "kind": step.kind,
                 "title": step.title,

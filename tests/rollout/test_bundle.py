@@ -48,11 +48,12 @@ def test_it_verifies_by_its_own_verify_py_in_an_empty_environment(taken: Unpacke
     code, said, wrong = taken.as_it_is()
     assert (code, wrong) == (0, "")
     assert "the chain holds" in said and ": 1 rollouts, 3 decisions" in said
+    assert "established: decisions, passkeys, evidence and the states in stories are as entries inside tell" in said
 
 
 def test_it_says_what_it_could_not_establish(taken: Unpacked) -> None:
     _, said, _ = taken.as_it_is()
-    for limit in ("nothing from outside was given", "whose key", "more than SHA256SUMS says"):
+    for limit in ("nothing from outside was given", "whose key", "what SHA256SUMS alone tells"):
         assert limit in said.partition("not established: ")[2], limit
 
 
@@ -334,8 +335,8 @@ def test_what_the_product_kept_and_no_entry_tells_of_is_not_established(taken: U
 
 
 def test_whom_a_number_names_in_the_list_of_artifacts_is_not_established(taken: Unpacked) -> None:
-    _, said, _ = taken.as_it_is()
-    assert "artifacts' release, rollout, run, by, replaced_at, file, completeness more than SHA256SUMS says" in said
+    assert "what SHA256SUMS alone tells (see README.txt)" in taken.as_it_is()[1]
+    assert "artifacts' release, rollout, run, by, replaced_at, file" in (taken.folder / "README.txt").read_text()
 
 
 @pytest.mark.parametrize("kind", ["anything", "deploy-anything"])
@@ -352,11 +353,11 @@ def test_the_signed_bytes_that_were_taken_out_are_not_established(taken: Unpacke
         archive["file"] = ""
     _, said, _ = taken.problems()
     what = f"release_archive dhash-1.1.0.zip with sha256 {archive['sha256']}"
-    assert f"not established: the signed bytes of {what}: not inside\n" in said
+    assert f"not established: the bytes of 1 signed files, such as {what}: not inside\n" in said
 
 
 def test_signed_bytes_that_are_inside_are_established(taken: Unpacked) -> None:
-    assert "not established: the signed bytes of" not in taken.as_it_is()[1]
+    assert "signed files" not in taken.as_it_is()[1]
 
 
 @pytest.mark.parametrize("kind", ["release_archive", "backup"])
@@ -545,3 +546,83 @@ def test_a_passkey_that_was_not_the_persons_then_is_named(
 ) -> None:
     told_of_ann(taken, change)
     wrong(taken, "by Ann: no entry before it tells that this key is a passkey of user")
+
+
+# --- stories ---------------------------------------------------------------------------------------------------------
+def story_of(taken: Unpacked) -> str:
+    """Return the file with the story of the bundle's only rollout."""
+    return f"rollouts/{taken.read('bundle.json')['rollouts'][0]}/rollout.json"
+
+
+def test_another_state_of_a_rollout_in_its_story_is_named(taken: Unpacked) -> None:
+    with taken.editing(story_of(taken)) as story:
+        story["state"] = "SUCCEEDED"
+    wrong(taken, f"{story_of(taken)}: rollout {story['id']} is SUCCEEDED, but #", "says ROLLED_BACK")
+
+
+def test_another_state_of_a_run_in_its_story_is_named(taken: Unpacked) -> None:
+    with taken.editing(story_of(taken)) as story:
+        story["runs"][0]["state"] = "SUCCEEDED"
+    wrong(taken, f"{story_of(taken)}: run {story['runs'][0]['id']} is SUCCEEDED, but #")
+
+
+def test_another_state_of_a_step_in_its_story_is_named(taken: Unpacked) -> None:
+    lines = [json.loads(line) for line in (taken.folder / "audit.jsonl").read_text().splitlines()]
+    told = {row["columns"]["subject_id"] for row in lines if row.get("columns", {}).get("subject_kind") == "step"}
+    with taken.editing(story_of(taken)) as story:
+        steps = [one for run in story["runs"] for one in run["steps"] if str(one["id"]) in told]
+        steps[0]["state"] = "PENDING"
+    wrong(taken, f"{story_of(taken)}: step {steps[0]['id']} is PENDING, but #")
+
+
+def test_the_story_of_another_rollout_is_named(taken: Unpacked) -> None:
+    with taken.editing(story_of(taken)) as story:
+        story["id"] = 4711
+    wrong(taken, f"{story_of(taken)}: it is the story of rollout 4711")
+
+
+def test_a_run_that_is_told_as_of_another_kind_is_named(taken: Unpacked) -> None:
+    with taken.editing(story_of(taken)) as story:
+        story["runs"][1]["kind"] = "deploy"
+    wrong(taken, f"run {story['runs'][1]['id']} is ", "of rollback run ")
+
+
+def test_a_manifest_that_no_sign_off_was_opened_over_is_named(taken: Unpacked) -> None:
+    name = f"manifests/{verify.sha256('{}')}.json"
+    taken.write(name, b"{}")
+    wrong(taken, f"{name}: the manifest that was signed is missing, or another")
+
+
+# --- what is too large, or cannot be read ----------------------------------------------------------------------------
+@pytest.mark.parametrize(("number", "part"), [(0, "x"), (2, "n"), (2, "e")])
+def test_a_key_that_would_take_for_ever_is_named_at_once(taken: Unpacked, number: int, part: str) -> None:
+    with taken.editing("decisions.json") as rows:
+        rows[number]["assertion"]["public_key"][part] = "_" * 400_000
+    wrong(taken, "signature of its passkey is wrong, or its key: too large")
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "bundle.json", "decisions.json", "artifacts.json", "audit.jsonl"])
+@pytest.mark.parametrize("data", [None, b"\xff" * 99, b"[null]"], ids=["missing", "no UTF-8", "null"])
+def test_a_file_that_cannot_be_read_is_named(taken: Unpacked, name: str, data: bytes | None) -> None:
+    (taken.folder / name).unlink()
+    if data is not None:
+        taken.write(name, data)
+    code, _, found = taken.as_it_is()
+    assert (
+        code == 1
+        and (name in found or data == b"[null]")
+        and "Traceback" not in found
+        and "xffxff" not in found.replace("\\", "")
+    )
+
+
+def test_a_member_that_is_missing_is_named_with_its_file(taken: Unpacked) -> None:
+    with taken.editing("artifacts.json") as rows:
+        del rows[0]["name"], rows[0]["kind"]
+    wrong(taken, "artifacts.json: this cannot be read, so nothing of it is proved: KeyError 'kind'")
+
+
+# --- what nobody signed ----------------------------------------------------------------------------------------------
+def test_a_bundle_without_checkpoints_is_named(taken: Unpacked) -> None:
+    taken.lines(lambda rows: [row for row in rows if "checkpoint" not in row])
+    wrong(taken, "nothing is signed: no checkpoint is inside")

@@ -270,9 +270,21 @@ def test_a_passkey_registered_long_before_is_a_piece_of_its_own(own: Target, cas
 
 
 def test_what_nobody_signed_yet_verifies_and_is_told(own: Target, cast: Cast, tmp_path: Path) -> None:
+    notary().look(NOW)
+    before = audit.head()[0]
     rollout = factories.make_approved(own, cast)
-    code, said, wrong = unpacked(zipped(bundle.of_rollout(rollout)), tmp_path / "out").as_it_is()
+    taken = unpacked(zipped(bundle.of_rollout(rollout)), tmp_path / "out")
+    code, said, wrong = taken.as_it_is()
     assert (code, wrong) == (0, "") and "entries are signed by no checkpoint" in said
+    assert taken.read("bundle.json")["pieces"][0] == [before, before]
+
+
+def test_a_bundle_from_before_the_first_checkpoint_says_that_nothing_is_signed(
+    own: Target, cast: Cast, tmp_path: Path
+) -> None:
+    rollout = factories.make_approved(own, cast)
+    code, _, wrong = unpacked(zipped(bundle.of_rollout(rollout)), tmp_path / "out").as_it_is()
+    assert (code, wrong) == (1, "nothing is signed: no checkpoint is inside\n")
 
 
 # --- secrets and names -----------------------------------------------------------------------------------------------
