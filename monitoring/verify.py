@@ -178,7 +178,8 @@ def main(argv: list[str] | None = None) -> int:
         bundle.said.append(f"{holds}: {result.count} entries, head {result.head}, {by}")
         seen, known = [*heads, *map(number_of, dict(outside))], bool(options.key or outside)
         bundle.unknown += limits(result, outside=seen, key_known=known)
-        bundle.check(result) if inside else None
+        if inside:
+            bundle.check(result)
     except UNREADABLE as error:
         result.add(f"{bundle.at}: this cannot be read, so nothing of it is proved: {type(error).__name__} {error}")
     bundle.said += map("not established: {}".format, bundle.unknown)
@@ -296,8 +297,7 @@ class Bundle:
         for problem in (it for part in (self._files, self._decisions, self._stories, self._evidence) for it in part()):
             result.add(problem)
         self.said.insert(0, f"{about['of']}: {len(self.numbers)} rollouts, {len(self.decisions)} decisions")
-        holds = "decisions, passkeys, evidence and the states in stories are as entries inside tell"
-        self.said += [f"established: {holds}"] if result.ok else []
+        self.said += ["established: decisions, passkeys, evidence, states: as the entries inside tell"] * result.ok
 
     def _lines(self, path: Path) -> Iterator[str]:
         self.at = str(path)

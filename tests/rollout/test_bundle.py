@@ -48,7 +48,7 @@ def test_it_verifies_by_its_own_verify_py_in_an_empty_environment(taken: Unpacke
     code, said, wrong = taken.as_it_is()
     assert (code, wrong) == (0, "")
     assert "the chain holds" in said and ": 1 rollouts, 3 decisions" in said
-    assert "established: decisions, passkeys, evidence and the states in stories are as entries inside tell" in said
+    assert "established: decisions, passkeys, evidence, states: as the entries inside tell" in said
 
 
 def test_it_says_what_it_could_not_establish(taken: Unpacked) -> None:
