@@ -45,7 +45,7 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rollout/journal.py": ((), ("attempted",)),
     "rollout/standing.py": ((), ("standing", "attempted", "borne", "as_told", "edited_rows", "opened", "taken")),
     "rollout/barring.py": ((), ("barring", "freezing")),
-    "rollout/beginning.py": ((), ("standing", "as_told", "edited_rows", "opened", "actions_start", "engine")),
+    "rollout/beginning.py": ((), ("standing", "as_told", "edited_rows", "opened", "actions_start", "engine", "glass")),
     "rollout/contradicted.py": ((), ("as_told", "edited_rows", "borne", "opened")),
     "rollout/told.py": ((), ("told", "opened", "second_admin", "loading")),
     "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
