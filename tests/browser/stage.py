@@ -22,7 +22,7 @@ from django.utils import timezone  # noqa: E402
 
 from approvals import signatures, stepup  # noqa: E402
 from approvals.models import Signature  # noqa: E402
-from monitoring import incidents  # noqa: E402
+from monitoring import checkpoints, incidents  # noqa: E402
 from monitoring.audit import SYSTEM, Actor  # noqa: E402
 from rollout import actions, backups, commands, drafting, endings, evidence, freezing, loading, transitions  # noqa: E402
 from rollout.intent import OUTPUT  # noqa: E402
@@ -71,6 +71,7 @@ def desk(folder: Path) -> dict[str, Any]:
     unfriendly = nasty(cast)
     incident(cast["tom"])
     lost = {name: lost_at(name, cast).pk for name in ("lost", "again")}
+    checkpoints.Notary(()).look(timezone.now())  # as pulse, which does not run here
     others = {"draft": draft.pk, "draft_release": draft.release_id, **lost}
     return {"rollouts": waiting | others | {"nasty": unfriendly.pk, "nasty_release": unfriendly.release_id}}
 

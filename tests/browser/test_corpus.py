@@ -26,6 +26,7 @@ import approvals
 import monitoring
 import rollout
 from approvals.forms_names import PrintedNameField, UserNameField
+from monitoring.reasons import Reason
 from rollout import access, middleware, once
 from rollout.api import shapes
 from rollout.models import Target
@@ -82,7 +83,7 @@ def texts() -> dict[str, int]:
     found: dict[str, int] = {}
     for one in classes():
         for name, kind in one.base_fields.items():
-            plain = type(kind) in (forms.CharField, PrintedNameField, UserNameField) and not isinstance(
+            plain = type(kind) in (forms.CharField, PrintedNameField, Reason, UserNameField) and not isinstance(
                 kind.widget, forms.PasswordInput
             )
             if plain:
