@@ -67,8 +67,8 @@ class Pulse:
         for run in runs.select_related("target__component", "target__environment"):
             why = wanting.why(run)
             if why:
-                moving = True
-                again_s = LOOK_AGAIN_S if why == "look" else AGAIN_S
+                moving = moving or why != wanting.ASKED
+                again_s = {"look": LOOK_AGAIN_S, wanting.ASKED: IDLE_S}.get(why, AGAIN_S)
                 self._hint(f"run-{run.pk}-{why}", partial(nudge.run, run.pk), again_s=again_s)
         return moving
 

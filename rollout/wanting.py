@@ -6,6 +6,9 @@ from rollout.models import Run, Step
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 
+# a breach that is left to people, by its rows: now and then it is looked at whether the audit says so, too
+ASKED = "asked"
+
 
 def why(run: Run) -> str:
     """Return why a run should be looked at now: a name that changes when the reason does, or "" when it should not."""
@@ -28,7 +31,7 @@ def _why_watch(run: Run) -> str:
     """Return why a run that watches should go on; one whose question was asked already waits for its answer."""
     outcome = run.watch.outcome if run.watch is not None else ""
     asked = bool(run.rollout.needs_decision)
-    waits = outcome == Watch.Outcome.NEEDS_DECISION
+    waits = outcome == Watch.Outcome.NEEDS_DECISION or run.rollout.automatic_rollback_used
     if run.abort_requested or outcome == Watch.Outcome.PASSED or (outcome and not (asked and waits)):
         return f"watch-{outcome}"
-    return ""
+    return ASKED if outcome == Watch.Outcome.BREACHED else ""

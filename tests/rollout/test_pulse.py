@@ -132,6 +132,22 @@ def test_a_breach_while_a_person_is_awaited_is_found(deploy: Run, fake: FakeRunn
     assert runs_hinted(hints) == [deploy.pk]
 
 
+def test_a_breach_that_rows_leave_to_people_is_looked_at_now_and_then(
+    deploy: Run, fake: FakeRunner, hints: list
+) -> None:
+    asked(deploy, fake)
+    factories.put_in(deploy.rollout, R.WATCHING, automatic_rollback_used=True)
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
+    clock, hinted = Clock(), 0
+    pulse = Pulse(clock)
+    for _ in range(40):
+        hints.clear()
+        pulse.tick(NOW)
+        hinted += ("rollout.tasks.advance", deploy.pk) in hints
+        clock.at += 1
+    assert hinted == 2
+
+
 def test_an_abort_during_the_watch_is_found(deploy: Run, fake: FakeRunner, hints: list) -> None:
     drive(deploy, fake)
     Run.objects.filter(pk=deploy.pk).update(abort_requested=True)
