@@ -21,7 +21,6 @@ from .models import AuditEntry, Checkpoint
 from .verify import Signed, number_of
 
 TAIL_BYTES = 1 << 16
-MOST = 20  # problems that an entry names
 KINDS = {"checkpoint": str, "signature": str, "accepted": dict, "key": dict, "begun": dict}
 ABOUT = Subject(kind="audit", id="1", label="audit")
 
@@ -88,7 +87,7 @@ def accept(*, by: Actor, why: str, now: datetime, broken: Sequence[str] = ()) ->
     data: dict[str, Any] = given_up()
     action = "audit.break_accepted" if broken else "audit.set_back_accepted"
     if broken:
-        data["broken"] = list(broken[:MOST])
+        data["broken"] = list(broken)
     with audit.turn():
         audit.append(action=action, by=by, subject=ABOUT, why=why, data=data, now=now)
     note_accepted(int(data["back_to"]), why=why, now=now)

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from . import anchors, audit, audit_export, sound
 from .models import AuditEntry
-from .verify import GENESIS, problems_of, verify_checkpoints
+from .verify import GENESIS, Result, problems_of, verify_checkpoints
 
 Json = dict[str, Any]
 # what reading a body that anybody may have written can raise
@@ -21,6 +21,18 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
     Each is compared with its columns, its hash, and the entry after it or the head: so none was put in between or
     edited alone. Whether the chain as a whole holds is asked by `audit_verify` and the anchors.
     """
+    found, wrong, loose = _read(entries)
+    return found, wrong + [f"#{seq}: the chain does not go on from it" for seq in loose]
+
+
+def sound_about(kind: str, ids: Iterable[object]) -> list[Json]:
+    """Return what entries about rows of a kind tell that stand as they were written, whatever became of the others."""
+    found, _, loose = _read(AuditEntry.objects.filter(of(kind, ids)))
+    return [one for one in found if one["seq"] not in loose]
+
+
+def _read(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str], list[int]]:
+    """Return what entries tell, what is wrong with those that do not hold, and from which the chain does not go on."""
     found: list[Json] = []
     wrong: list[str] = []
     ends: dict[int, str] = {}
@@ -31,7 +43,7 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
         ends[seq + 1] = digest
         if not problems:
             found.append({**json.loads(body), "person": json.loads(columns["person"] or "{}")})
-    return found, wrong + _unlinked(ends)
+    return found, wrong, _unlinked(ends)
 
 
 def about(kind: str, ids: Iterable[object]) -> tuple[list[Json], list[str]]:
@@ -49,18 +61,32 @@ def is_known(kind: str, pk: object) -> bool:
     return AuditEntry.objects.filter(of(kind, [pk])).exists()
 
 
+def accepted_breaks() -> set[str]:
+    """Return what an admin accepted as broken, in the words in which the verification tells of it."""
+    entries, _, loose = _read(AuditEntry.objects.filter(action="audit.break_accepted"))
+    return {problem for one in entries if one["seq"] not in loose for problem in one["data"].get("broken", ())}
+
+
 def broken_since(seq: int, digest: str) -> list[str]:
     """Return what is wrong with the chain from the entry after that one, which has that hash, to the head.
 
     Every column is compared with its body, so a filter over these columns leaves none of them out; nothing may stand
     beyond the head, where no entry was ever appended; and personal data is gone only where an entry tells of that.
     """
-    found = sound.verify(audit_export.read(AuditEntry.objects.filter(seq__gt=seq)), after=(seq, digest))
-    last, head = audit.head()
-    if not found.problems and (found.last, found.head) != (last, head):
-        return [f"the head of the audit is #{last}, but its last entry is #{found.last}"]
+    found = _go_on(seq, digest)
+    if not found.problems and (found.last, found.head) != audit.head():
+        with audit.turn():  # somebody may just append: nobody does now
+            later = _go_on(found.last, found.head)
+            last, head = audit.head()
+            sound.put(later, into=found)
+            if not found.problems and (found.last, found.head) != (last, head):
+                return [f"the head of the audit is #{last}, but its last entry is #{found.last}"]
     verify_checkpoints((), found)
     return found.problems
+
+
+def _go_on(seq: int, digest: str) -> Result:
+    return sound.verify(audit_export.read(AuditEntry.objects.filter(seq__gt=seq)), after=(seq, digest))
 
 
 def root_of(seq: int, *, by_anchor: bool = True) -> tuple[int, str]:
@@ -78,15 +104,11 @@ def root_of(seq: int, *, by_anchor: bool = True) -> tuple[int, str]:
     return seq - 1, before or GENESIS
 
 
-def _unlinked(ends: dict[int, str]) -> list[str]:
+def _unlinked(ends: dict[int, str]) -> list[int]:
     """Return which of these are not what the entry after them goes on from; `ends` is that one's number -> hash."""
     if not ends:
         return []
     last, digest = audit.head()  # before the query, which so finds what is appended after it; none of these is newer
     after = dict(AuditEntry.objects.filter(seq__in=ends).values_list("seq", "prev"))
     after.setdefault(last + 1, digest)
-    return [
-        f"#{seq - 1}: the chain does not go on from it"
-        for seq in sorted(ends)
-        if after.get(seq) != ends[seq] or seq - 1 > last
-    ]
+    return [seq - 1 for seq in sorted(ends) if after.get(seq) != ends[seq] or seq - 1 > last]

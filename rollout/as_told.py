@@ -33,13 +33,11 @@ def put_back(row: Run | Rollout) -> None:
 def make_way(target: Target, *, but: Run | Rollout) -> None:
     """Put back the other rows by which somebody seems to hold a target: one may, and each of them would keep it.
 
-    A row of which no entry tells at all is cancelled. One whose entries cannot be read stays as it is.
+    A row of which no entry tells at all is cancelled. Where an entry about it was edited, the others tell; but not that
+    it only waits: then the edited one may have told that it began.
     """
     for row in _holders(target, but):
-        nobodys = {"state": "CANCELLED"} if not audit_told.is_known(transitions.KINDS[type(row)], row.pk) else {}
-        told = _told_of(row) or nobodys
-        if told and told["state"] not in ACTIVE[type(row)]:
-            _stand(row, told)
+        _stand(row, _told_of(row) or _told_by_the_others(row))
 
 
 def bring_to_light(target: Target) -> bool:
@@ -74,6 +72,17 @@ def _told_of(row: Run | Rollout) -> dict[str, Any]:
     if isinstance(row, Run) and (opening := opened.entry_of(entries)):
         told |= {"kind": opening["action"].split(".")[1], "rollout_id": opening["data"].get("rollout", row.rollout_id)}
     return told
+
+
+def _told_by_the_others(row: Run | Rollout) -> dict[str, Any]:
+    kind = transitions.KINDS[type(row)]
+    if not audit_told.is_known(kind, row.pk):
+        return {"state": "CANCELLED"}
+    sound = audit_told.sound_about(kind, [row.pk])
+    states_told = [one["new"] for one in sound if one["new"] and one["action"].startswith(f"{kind}.")]
+    if not states_told or states_told[-1] in {*ACTIVE[type(row)], "QUEUED"}:
+        return {}
+    return {"state": states_told[-1]}
 
 
 def _stand(row: Run | Rollout, told: dict[str, Any]) -> None:

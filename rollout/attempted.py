@@ -39,6 +39,14 @@ def may_have_changed(rollout: Rollout) -> bool:
     return has_effects(rollout) or changes(rollout).possible
 
 
+def is_shown_or_told(rollout: Rollout) -> bool:
+    """Say whether rows or entries tell that something was changed; whether entries are hidden is not looked at."""
+    try:
+        return has_effects(rollout) or _is_told(rollout, audit_told.about("rollout", [rollout.pk])[0])
+    except proven.UNREADABLE:
+        return False
+
+
 def changes(rollout: Rollout) -> Changes:
     """Return what the audit tells of a rollout's attempts to change the target, compared with its rows."""
     try:

@@ -19,13 +19,15 @@ from rollout.permits import in_person, require_reason
 def accept(*, user: User, why: str, by: Actor, now: datetime) -> str:
     """Let the database as it is be the right one, though the anchor file knows another, or the chain broke since."""
     _require_admin(user, by, why)
-    known = anchors.last() or anchors.Point(0, GENESIS)
-    broken = [] if anchors.refusal() else audit_told.broken_since(known.seq, known.hash or GENESIS)
-    if not (broken or anchors.refusal()):
-        raise Refused("The audit holds and agrees with the anchor file: there is nothing to accept.")
-    anchors.accept(by=by, why=why, now=now, broken=broken)
+    with audit.turn():
+        known = anchors.last() or anchors.Point(0, GENESIS)
+        broken = [] if anchors.refusal() else audit_told.broken_since(known.seq, known.hash or GENESIS)
+        if not (broken or anchors.refusal()):
+            raise Refused("The audit holds and agrees with the anchor file: there is nothing to accept.")
+        anchors.accept(by=by, why=why, now=now, broken=broken)
     if broken:
-        return "Accepted, in the audit and in the anchor file. `audit verify` goes on to tell of it; deploys may begin."
+        told = f"{'; '.join(broken[:5])}{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}"
+        return f"Accepted: {told}. `audit verify` goes on to tell of it; deploys may begin again."
     return "Accepted, in the audit and in the anchor file. Deploys may begin again."
 
 

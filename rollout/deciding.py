@@ -15,7 +15,7 @@ from approvals.ledger import Refused
 from monitoring import anchors, audit, audit_told, incidents
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import access, endings, journal, nudge, opening, permits, probing, standing, states, transitions
+from rollout import access, attempted, endings, journal, nudge, opening, permits, probing, standing, states, transitions
 from rollout.drivers import Answer
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
@@ -53,6 +53,8 @@ def not_done(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime
     """Record that the unknown step did not happen: undo what went before it, or end where nothing did."""
     run, step = _asked(rollout, user=user, why=why, by=by, seen=seen)
     _require_told(run, step)
+    if run.kind == Run.Kind.DEPLOY and (unclear := attempted.changes(rollout).unclear):
+        raise Refused(f"What there is to undo is not clear: {unclear}. Roll back, or put it right by hand.")
     said = f"{by.name} says that it was not done: {why.strip()}"
     with audit.turn():
         document = {"result": "failed", "sentence": said, "facts": {}}

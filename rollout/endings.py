@@ -75,9 +75,9 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
 
 def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
-    rollout = run.rollout
     with audit.turn():
         _take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
+        rollout = run.rollout
         changes = attempted.changes(rollout)
         if run.state == N.RUNNING and changes.unclear:
             unknown(run, None, why=f"{why}; {changes.unclear}", now=now, title="What was begun")
@@ -97,17 +97,18 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
 
 
 def _take(run: Run) -> None:
-    """Let nobody move a run meanwhile, and its rollout stand as the audit tells: else it could not end."""
+    """Let nobody move a run meanwhile, and it and its rollout stand as the audit tells: else another one would end."""
     hold(run)
+    as_told.put_back(run)
     as_told.put_back(run.rollout)
 
 
 def aborted(run: Run, *, now: datetime) -> None:
     """Do what an abort asked for: end the run, and roll back when something may have been changed."""
     why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM
-    rollout = run.rollout
     with audit.turn():
         _take(run)
+        rollout = run.rollout
         if run.kind == Run.Kind.VALIDATE:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)
         elif run.state == N.QUEUED:

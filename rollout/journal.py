@@ -23,7 +23,7 @@ def intend(step: Step, *, now: datetime) -> None:
 def did_not_happen(step: Step, why: str, *, by: Actor = SYSTEM, now: datetime) -> None:
     """Write that what was intended did not happen, which stays true of this attempt for ever; once is enough."""
     with audit.turn():
-        mine = step.effects.filter(attempt=step.attempt).exclude(observed__startswith=Effect.NEVER)
+        mine = step.effects.filter(attempt=step.attempt, observed_at=None)
         if mine.update(observed_at=now, observed=f"{Effect.NEVER}: {why}"[:300]):
             _tell(DID_NOT_HAPPEN, step, why=why, by=by, now=now)
 

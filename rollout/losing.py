@@ -33,7 +33,11 @@ def _give_up(run: Run, now: datetime) -> None:
     """Nothing is known to run on the host for a run that waits or watches, so an abort needs nobody there."""
     idle = run.state == N.QUEUED or run.steps.filter(state=S.RUNNING, kind="watch").exists()
     if idle and standing.is_to_abort(run):
-        endings.aborted(run, now=now)
+        step = run.steps.filter(state=S.RUNNING).first()
+        if why := standing.at_work(run, step):
+            contradicted.end(run, step, why=why, now=now)
+        else:
+            endings.aborted(run, now=now)
     elif run.state == N.RUNNING:
         host_lost(run, now=now)
 
@@ -57,11 +61,11 @@ def host_lost(run: Run, *, now: datetime) -> None:
         finishing.finished(run, now=now)
     elif step.kind == "watch":
         _watched_alone(run, step, why=why, now=now)
-    elif step.effect or run.kind == Run.Kind.ROLLBACK or attempted.may_have_changed(run.rollout):
-        endings.unknown(run, step, why=why, now=now)
     elif run.kind == Run.Kind.VALIDATE:
         with audit.turn():
             endings.back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
+    elif step.effect or run.kind == Run.Kind.ROLLBACK or attempted.may_have_changed(run.rollout):
+        endings.unknown(run, step, why=why, now=now)
     else:
         endings.deploy_failed(run, why=why, title="Host lost before anything was changed", now=now)
 

@@ -162,7 +162,7 @@ def newer_change(rollout: Rollout) -> Rollout | None:
     """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
     undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
     later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
-    return next((one for one in later.order_by("-started_at") if attempted.may_have_changed(one)), None)
+    return next((one for one in later.order_by("-started_at") if attempted.is_shown_or_told(one)), None)
 
 
 def next_epoch(target: Target) -> int:

@@ -97,7 +97,7 @@ def due() -> Iterator[Check]:
     }
     for run in Run.objects.filter(host_id=settings.GR_HOST_ID, state=N.RUNNING).select_related("target"):
         why = wanting.why(run)
-        if why and why != "look":
+        if why not in ("", "look", wanting.ASKED):
             ages[f"run {run.pk}"] = heartbeat.OBSERVER.age_s(f"run-{run.pk}", why)
     late = [f"{what} has been due for {age_s:.0f} s" for what, age_s in ages.items() if age_s > LATE_S]
     yield Check(name="due", ok=not late, detail="; ".join(late) or "nothing is late")

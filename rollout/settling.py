@@ -12,10 +12,9 @@ from monitoring.unseen import REASON_MIN, letters
 from rollout import access, actions, opening, permits, probing, states, transitions
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
-from rollout.models import Rollout, Run, Target
+from rollout.models import Rollout, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
-from rollout.states import StepState as S
 
 
 def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -> None:
@@ -38,7 +37,7 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
         said = f"{said}. {unseen}"
     with audit.turn():
         for run in rollout.runs.filter(state=N.UNKNOWN):
-            _end(run, said, now)
+            opening.end_run(run, N.FAILED, why=said, by=SYSTEM, now=now)
         Target.objects.filter(pk=rollout.target_id).update(live_version=live)
         opening.lift_epoch(rollout.target)
         transitions.move(rollout, R.ROLLED_BACK_UNHEALTHY, by=by, now=now, why=said, state_why=said, ended_at=now)
@@ -52,10 +51,3 @@ def _live(target: Target) -> tuple[str, str]:
         return "", f"asked of host {target.host_id}"
     version = version_of(DRIVERS[target.spec.driver].live(target.spec))
     return version, version or "nothing"
-
-
-def _end(run: Run, why: str, now: datetime) -> None:
-    for step in run.steps.filter(state__in=[S.UNKNOWN, S.PENDING]):
-        to = S.FAILED if step.state == S.UNKNOWN else S.SKIPPED
-        transitions.move(step, to, by=SYSTEM, now=now, why=why, ended_at=now)
-    transitions.move(run, N.FAILED, by=SYSTEM, now=now, why=why, ended_at=now)

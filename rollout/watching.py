@@ -63,7 +63,7 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
 
 def _breach(run: Run, watch: Watch, now: datetime) -> None:
     """Roll back by itself, once per rollout; after that a person decides."""
-    if run.rollout.automatic_rollback_used and attempted.is_left_to_people(run.rollout):
+    if attempted.is_left_to_people(run.rollout):
         _ask(run.rollout, watch, watch.reason, now)
         return
     with audit.turn():

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
 from approvals.ledger import Refused
-from monitoring import anchors, audit, audit_verify, checkpoints, guards, signing
+from monitoring import anchors, audit, audit_verify, chain_watch, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 from rollout import audit_care
 from tests.approvals import forger
@@ -147,3 +147,11 @@ def test_without_the_word_of_the_anchor_file_it_does_not(signed: dict[str, User]
     anchors.path().unlink()
     result = audit_verify.verify_database()
     assert "did not announce it" in result.problems[0]
+
+
+def test_a_break_that_was_accepted_keeps_nobody_from_being_ready_and_a_new_one_does(broken: dict[str, User]) -> None:
+    do("accept", broken["ada"])
+    assert chain_watch.ChainWatch().look(later(2)).ok
+    write(2)
+    forger.edit(AuditEntry.objects.order_by("-seq")[1], why="x")
+    assert not chain_watch.ChainWatch().look(later(3)).ok

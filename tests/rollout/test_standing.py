@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from approvals.ledger import Refused
 from monitoring import anchors, audit
 from monitoring.models import AuditEntry, Incident
-from rollout import actions, deciding, engine, losing, reads
+from rollout import actions, as_told, deciding, endings, engine, heartbeat, journal, losing, readiness, reads
 from rollout.models import Rollout, Run, Step, Target
 from tests import factories
 from tests.approvals import forger
@@ -132,7 +132,7 @@ def test_no_run_that_nobody_opened_keeps_another_from_beginning(target: Target, 
     older = succeeded(started(target, cast), fake)
     values = {"host_id": older.host_id, "kind": "deploy", "state": "UNKNOWN", "created_at": NOW}
     made = Run.objects.create(rollout=older.rollout, target=target, **values)
-    assert started(target, cast, "1.2.0").state != "" and Run.objects.get(pk=made.pk).state == "CANCELLED"
+    assert state(started(target, cast, "1.2.0"))[0] == "RUNNING" and Run.objects.get(pk=made.pk).state == "CANCELLED"
 
 
 @pytest.mark.parametrize("written", HOLDS)
@@ -228,3 +228,113 @@ def test_each_of_these_is_told_aloud(target: Target, cast: Cast, fake: FakeRunne
     swap(deploy.steps.get(kind="migrate"), deploy.steps.get(kind="stage"))
     engine.advance(deploy.pk)
     assert Incident.objects.get().severity == "P0" and Rollout.objects.get().state == "UNKNOWN"
+
+
+def test_an_abort_on_a_lost_host_restores_no_older_rollout(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    older = succeeded(started(target, cast), fake)
+    deploy = drive(started(target, cast, "1.2.0"), fake)
+    own = deploy.rollout
+    actions.abort(fresh(own), user=cast["olaf"], why=WHY, by=actor(cast["olaf"]), now=NOW)
+    forger.edit(deploy, rollout_id=older.rollout_id)
+    forger.edit(fresh(own), state="FAILED")
+    losing._give_up(Run.objects.get(pk=deploy.pk), NOW)
+    assert not Run.objects.filter(kind="rollback").exists() and fresh(own).state == "UNKNOWN"
+
+
+def test_an_abort_goes_by_the_rollout_for_which_the_run_was_opened(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    older = succeeded(started(target, cast), fake)
+    deploy = drive(started(target, cast, "1.2.0"), fake)
+    own = deploy.rollout
+    actions.abort(fresh(own), user=cast["olaf"], why=WHY, by=actor(cast["olaf"]), now=NOW)
+    forger.edit(deploy, rollout_id=older.rollout_id)
+    forger.edit(fresh(own), state="FAILED")
+    endings.aborted(Run.objects.with_places().get(pk=deploy.pk), now=NOW)
+    assert Run.objects.get(kind="rollback").rollout_id == own.pk
+
+
+def test_an_unknown_run_that_was_moved_away_is_rolled_back_by_its_own_rollout(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    older = succeeded(started(target, cast), fake)
+    deploy = drive(started(target, cast, "1.2.0"), fake, stop_at="switch")
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    own = deploy.rollout
+    forger.edit(deploy, rollout_id=older.rollout_id)
+    assert asked_for(Run(rollout=own), cast).state == "RUNNING"
+    assert Run.objects.get(pk=deploy.pk).state == "FAILED"
+
+
+def test_a_row_that_holds_a_target_is_put_back_by_the_entries_that_nobody_edited(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    live, other = succeeded(started(target, cast), fake), factories.make_draft(target, cast["rita"], "1.2.0")
+    tuned = AuditEntry.objects.filter(subject_kind="rollout", subject_id=str(other.pk)).order_by("-seq").first()
+    assert tuned
+    forger.edit(tuned, subject_label="x")
+    forger.edit(other, state="RUNNING")
+    assert asked_for(live, cast).state == "RUNNING" and fresh(other).state == "DRAFT"
+
+
+def test_a_run_that_may_have_begun_by_an_entry_that_was_edited_keeps_its_place(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="migrate")
+    for kind in ("run", "rollout"):
+        forger.edit(AuditEntry.objects.get(action=f"{kind}.running"), subject_label="x")
+    as_told.make_way(target, but=factories.make_draft(target, cast["rita"], "1.2.0"))
+    assert state(deploy) == ("RUNNING", "RUNNING")
+
+
+def broken_chain(cast: Cast, of: Run) -> None:
+    reads.log(of.steps.filter(state="SUCCEEDED").first(), by=actor(cast["ann"]), now=NOW)
+    forger.edit(AuditEntry.objects.order_by("-seq")[0], why="x")
+
+
+def test_a_lost_host_ends_a_validate_run_over_a_chain_that_broke(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    run = drive(actions.submit(draft, user=cast["rita"], by=actor(cast["rita"]), now=NOW), fake, stop_at="backup")
+    broken_chain(cast, run)
+    losing.host_lost(Run.objects.get(pk=run.pk), now=NOW)
+    assert state(run) == ("FAILED", "DRAFT")
+
+
+def test_a_later_rollout_that_changed_nothing_keeps_nobody_from_rolling_back_over_a_chain_that_broke(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    live = succeeded(started(target, cast), fake)
+    drive(started(target, cast, "1.2.0"), fake, fail_at="preflight")
+    broken_chain(cast, live)
+    assert asked_for(live, cast).state == "RUNNING"
+
+
+def test_it_is_not_done_starts_no_rollback_that_cannot_work(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="switch")
+    losing.host_lost(Run.objects.get(pk=deploy.pk), now=NOW)
+    fake.lose()
+    broken_chain(cast, deploy)
+    with pytest.raises(Refused, match="What there is to undo is not clear"):
+        deciding.not_done(fresh(deploy.rollout), user=cast["olaf"], why=WHY, by=actor(cast["olaf"]), now=NOW)
+
+
+def test_a_breach_is_left_to_people_whatever_the_row_says(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake)
+    journal.withhold_rollback(deploy.rollout, why="another release may be live by now", now=NOW)
+    forger.edit(fresh(deploy.rollout), automatic_rollback_used=False)
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
+    engine.advance(deploy.pk)
+    assert (fresh(deploy.rollout).state, fresh(deploy.rollout).needs_decision) == ("WATCHING", "p95 above 2000 ms")
+
+
+def test_what_waits_for_people_is_not_late(
+    target: Target, cast: Cast, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    journal.withhold_rollback(deploy.rollout, why="another release may be live by now", now=NOW)
+    factories.decide_watches("BREACHED", "p95 above 2000 ms")
+    engine.advance(deploy.pk)
+    monkeypatch.setattr(heartbeat.OBSERVER, "age_s", lambda *_, **__: 3600.0)
+    monkeypatch.setattr(readiness.watcher, "next_due", lambda *_, **__: None)
+    monkeypatch.setattr(readiness.notices, "next_due", lambda *_: None)
+    assert [one.ok for one in readiness.due()] == [True]

@@ -103,7 +103,7 @@ class Command(shell.ActingCommand):
 
 
 CARE = {
-    "accept": "let a database that was set back on purpose be the right one, against the anchor file",
+    "accept": "go on with a database that was set back, or whose chain was broken behind what the anchor file knows",
     "rotate_key": "make a new key; pulse signs it with the old one and puts it in force",
     "erase_person": "empty name, address and session of a person where the time of keeping is over",
     "key_lost": "make a new key in the place of one that is lost; what it signs is trusted on your word",
