@@ -23,6 +23,7 @@ def who(user: User) -> dict[str, Any]:
 def done(target: Target, cast: dict[str, User], monkeypatch: pytest.MonkeyPatch) -> Rollout:
     """Return a rollout that succeeded, and changed something."""
     monkeypatch.setattr(attempted, "may_have_changed", lambda rollout: True)
+    monkeypatch.setattr(attempted, "is_shown_or_told", lambda rollout: True)
     return factories.put_in(factories.make_draft(target, cast["rita"]), R.SUCCEEDED, started_at=NOW)
 
 

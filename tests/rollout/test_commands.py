@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from monitoring import checkpoints
 from monitoring.models import AuditEntry
 from rollout import driving, nudge, shell
 from rollout.archive import writer
@@ -32,6 +33,7 @@ from tests.factories import (
     put_in,
     write_component,
 )
+from tests.monitoring.signed import house
 
 
 def run(monkeypatch, *argv, password=PASSWORD):
@@ -327,8 +329,10 @@ def test_doctor_tells_what_to_do(ask, target):
     assert any(one["level"] == "ok" and "migration" in one["what"] for one in found)
 
 
-def test_a_bundle_is_verified_without_the_product(ask, target, cast, tmp_path):
+def test_a_bundle_is_verified_without_the_product(ask, target, cast, tmp_path, settings):
     rollout = make_approved(target, cast)
+    house(settings, tmp_path)
+    checkpoints.Notary(()).look(NOW)
     path = tmp_path / "bundle.zip"
     ask("bundle", "--rollout", str(rollout.pk), "--output", str(path))
     with zipfile.ZipFile(path) as bundle:
