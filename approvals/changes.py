@@ -171,7 +171,7 @@ def _nobody(now: datetime) -> Asker:
 
 
 def _reason(why: str) -> str:
-    if not unseen.letters(why):
+    if not unseen.seen_length(why):
         raise Refused("Say why.")
     return why.strip()[:300]
 

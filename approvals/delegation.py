@@ -38,7 +38,7 @@ def give(
     _check_span(starts_at, ends_at, now)
     if user.pk == deputy.pk:
         raise Refused("Name somebody else: nobody is his own deputy.")
-    if not unseen.letters(why):
+    if not unseen.seen_length(why):
         raise Refused("Say why, for example until when you are away: it stands in the audit.")
     with audit.turn():
         _hold(user, deputy)

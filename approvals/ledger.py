@@ -186,7 +186,7 @@ def _allowed(
     """Return who decides, and the absent person whom he stands in for; raise Refused when he may not."""
     if kind not in Decision.VOICES:
         raise Refused(f"{kind!r} is no decision: approve, reject or revoke.")
-    if kind == Decision.Kind.REJECT and unseen.letters(reason) < unseen.REASON_MIN:
+    if kind == Decision.Kind.REJECT and unseen.seen_length(reason) < unseen.REASON_MIN:
         raise Refused("A rejection needs a reason: say what has to change.")
     if on_behalf_of is not None and kind != Decision.Kind.APPROVE:
         raise Refused("On another's behalf one can only approve; reject, and take back, in your own name.")

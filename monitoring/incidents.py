@@ -62,7 +62,7 @@ def note(
     incident: Incident, *, text: str, by: Actor, user: AbstractBaseUser | None = None, now: datetime
 ) -> IncidentEntry:
     """Add a line to the timeline and return it; raises ValueError on an empty one."""
-    if not unseen.letters(text):
+    if not unseen.seen_length(text):
         raise ValueError("a note needs a text")
     with audit.turn():
         entry = _entry(incident, by.name, text, now, user)
@@ -99,7 +99,7 @@ def acknowledge(incident: Incident, *, by: Actor, now: datetime) -> Incident:
 
 def close(incident: Incident, *, resolution: str, by: Actor, now: datetime) -> Incident:
     """Close an incident and return it; raises Conflict when it is closed already, ValueError without a resolution."""
-    if not unseen.letters(resolution):
+    if not unseen.seen_length(resolution):
         raise ValueError("say in a sentence how the incident was resolved")
     values = {"state": Incident.State.CLOSED, "closed_at": now, "closed_by": by.name, "resolution": resolution}
     with audit.turn():

@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from .unseen import REASON_MIN, letters
+from .unseen import REASON_MIN, seen_length
 
 
 class Reason(forms.CharField):
-    """A text with at least so many letters or digits that somebody sees."""
+    """A text of at least so many characters that somebody sees, some of them letters or digits."""
 
     def __init__(self, *, least: int = REASON_MIN, **options: Any) -> None:
         super().__init__(**options)
@@ -19,6 +19,5 @@ class Reason(forms.CharField):
     def validate(self, value: str) -> None:
         """Refuse what says nothing; what is left out is for `required` to tell."""
         super().validate(value)
-        if value and letters(value) < self.least:
-            many = "1 letter or digit" if self.least == 1 else f"{self.least} letters or digits"
-            raise ValidationError(f"Say it in words: at least {many}.")
+        if value and seen_length(value) < self.least:
+            raise ValidationError(f"Say it in words: at least {self.least} characters that somebody sees.")

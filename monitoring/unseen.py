@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-REASON_MIN = 5  # letters of what is a reason at all
+REASON_MIN = 5  # characters of what is a reason at all
 # Newline and tab stay.
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
@@ -17,9 +17,10 @@ def in_codes(text: str) -> str:
     return UNSEEN.sub(_code, text.replace("\r\n", "\n"))
 
 
-def letters(text: str) -> int:
-    """Count the letters and digits that somebody sees: what is a reason has some, whatever else stands around them."""
-    return sum(unicodedata.category(one)[0] in "LN" for one in UNSEEN.sub("", text))
+def seen_length(text: str) -> int:
+    """Return how long a text is for who reads it; 0 where it has no letter and no digit that somebody sees."""
+    seen = " ".join(UNSEEN.sub("", text).split())
+    return len(seen) if any(unicodedata.category(one)[0] in "LN" for one in seen) else 0
 
 
 def _code(match: re.Match[str]) -> str:

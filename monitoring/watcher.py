@@ -110,7 +110,7 @@ def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: b
 
     `also_breached` is for a caller that rolls back nothing by itself any more: elsewhere a breach must not be accepted.
     """
-    if not unseen.letters(why):
+    if not unseen.seen_length(why):
         raise ValueError("say in a sentence why this release may stay")
     with audit.turn():
         watch.refresh_from_db()

@@ -71,7 +71,7 @@ def create_rollout(release: Release, target: Target, *, reason: str, user: User,
         raise Refused(f"{release} cannot go to {target}: that is another component.")
     if target.retired:
         raise Refused(f"{target} is retired: the configuration in force does not declare it any more.")
-    if unseen.letters(reason) < unseen.REASON_MIN:
+    if unseen.seen_length(reason) < unseen.REASON_MIN:
         raise Refused("Say why this change is made, in a sentence: approvers and auditors read it.")
     if target.live_version == release.version:
         raise Refused(f"{target} runs {release.version} already.")

@@ -9,7 +9,7 @@ from django import forms
 from monitoring.canonical import number
 from monitoring.gates import GateProfile
 from monitoring.reasons import Reason
-from monitoring.unseen import REASON_MIN, letters
+from monitoring.unseen import REASON_MIN, seen_length
 from monitoring.wording import duration
 from rollout import access, states
 from rollout.models import Component, Environment, Release, Target
@@ -101,7 +101,7 @@ class DecisionForm(SignedForm):
     def clean(self) -> dict[str, Any]:
         """Ask for a reason where the ledger will."""
         values = super().clean() or {}
-        if values.get("kind") == "REJECT" and letters(values.get("reason", "")) < REASON_MIN:
+        if values.get("kind") == "REJECT" and seen_length(values.get("reason", "")) < REASON_MIN:
             self.add_error("reason", "A rejection needs a reason: say what has to change.")
         return values
 

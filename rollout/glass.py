@@ -120,7 +120,7 @@ def _waiting(rollout: Rollout, now: datetime) -> SignOff:
 
 def _two_reasons(why_now: str, why_safe: str) -> tuple[str, str]:
     now, safe = why_now.strip(), why_safe.strip()
-    if min(unseen.letters(now), unseen.letters(safe)) < REASON_MIN:
+    if min(unseen.seen_length(now), unseen.seen_length(safe)) < REASON_MIN:
         raise Refused("Give both reasons, in a sentence each: why it cannot wait, and what was checked instead.")
     if now.casefold() == safe.casefold():
         raise Refused("Why it cannot wait is not yet why it is safe: give two reasons.")

@@ -40,7 +40,7 @@ def review(
     permits.in_person(by, user)
     if verdict not in GlassReview.Verdict.values:
         raise Refused("Say whether you agree or object.")
-    if unseen.letters(words) < WORDS_MIN:
+    if unseen.seen_length(words) < WORDS_MIN:
         raise Refused("Say in a sentence what you looked at and what you found: it stands in the audit.")
     with within or audit.turn():
         taken = _take(glass)

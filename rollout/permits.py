@@ -44,7 +44,7 @@ def in_person(by: Actor, user: User) -> None:
 
 def require_reason(why: str) -> None:
     """Raise Refused unless there is a reason of a few letters at least."""
-    if unseen.letters(why) < unseen.REASON_MIN:
+    if unseen.seen_length(why) < unseen.REASON_MIN:
         raise Refused("Give a reason, in a sentence: it stands in the audit.")
 
 

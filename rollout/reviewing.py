@@ -17,7 +17,7 @@ def review(rollout: Rollout, *, user: User, note: str, by: Actor, now: datetime)
     """Record that another person looked at the last rollback; raise Refused when there is none, or it was his own."""
     in_person(by, user)
     actions.require(user, rollout.target, access.RESPONDERS | access.DECIDERS)
-    if unseen.letters(note) < unseen.REASON_MIN:
+    if unseen.seen_length(note) < unseen.REASON_MIN:
         raise Refused("Say in a sentence what you looked at and what you found: it stands in the audit.")
     ended = Run.objects.filter(rollout=rollout, kind=Run.Kind.ROLLBACK, state__in=states.RUN_FINAL)
     run = ended.order_by("-pk").first()

@@ -64,7 +64,7 @@ def refuse(configuration: Configuration, *, why: str, asker: Asker) -> None:
     """Say no to a waiting configuration, with a reason; the one before stays in force."""
     with audit.turn():
         _check_second(configuration, asker)
-        if not unseen.letters(why):
+        if not unseen.seen_length(why):
             raise Refused("Say why you refuse it.")
         _answer(configuration, State.REFUSED, why=why, by=asker.by, now=asker.now)
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from approvals.ledger import Refused
 from monitoring import audit
 from monitoring.audit import SYSTEM, Actor
-from monitoring.unseen import REASON_MIN, letters
+from monitoring.unseen import REASON_MIN, seen_length
 from rollout import access, actions, opening, permits, probing, states, transitions
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
@@ -24,7 +24,7 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     """
     permits.in_person(by, user)
     permits.require(user, rollout.target, access.STOPPERS)
-    if letters(why) < REASON_MIN:
+    if seen_length(why) < REASON_MIN:
         raise Refused("Say in a sentence what was found and what was done: it stands in the audit.")
     if rollout.state not in states.TO_SETTLE:
         raise Refused(f"There is nothing to settle: the rollout is {states.label(rollout.state)}.")

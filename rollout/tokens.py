@@ -39,7 +39,7 @@ def create(
         raise Refused(f"Choose at least one of the scopes {', '.join(SCOPES)}.")
     if not 1 <= days <= DAYS_MAX:
         raise Refused(f"A token lives 1 to {DAYS_MAX} days.")
-    if not unseen.letters(name) or len(name.strip()) > 80:
+    if not unseen.seen_length(name) or len(name.strip()) > 80:
         raise Refused("Name the token by what uses it, in 1 to 80 letters.")
     prefix = MARK + secrets.token_hex(4)
     text = f"{prefix}_{secrets.token_urlsafe(32)}"

@@ -3,7 +3,7 @@
 import pytest
 
 from monitoring.reasons import Reason
-from monitoring.unseen import letters
+from monitoring.unseen import seen_length
 
 INVISIBLE = [
     "\u2060\u200b\u200b\u200b\u200b\u200b",
@@ -15,21 +15,21 @@ INVISIBLE = [
 
 
 @pytest.mark.parametrize("text", INVISIBLE)
-def test_what_nobody_sees_is_no_letter(text: str) -> None:
-    assert letters(text) == 0
+def test_what_nobody_sees_has_no_length(text: str) -> None:
+    assert seen_length(text) == 0
 
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("p95 is 9 s", 7), ("\u2060slow\u200b", 4), ("zu langsam für Übertragung", 23), ("太慢了不行", 5)],
+    [("p95 is 9  s", 10), ("\u2060slow\u200b ", 4), ("zu langsam für Übertragung", 26), ("太慢了不行", 5), ("-- ?", 0)],
 )
-def test_letters_and_digits_of_any_script_count(text: str, count: int) -> None:
-    assert letters(text) == count
+def test_what_is_seen_counts_in_any_script(text: str, count: int) -> None:
+    assert seen_length(text) == count
 
 
 @pytest.mark.parametrize("text", [*INVISIBLE, "slow", "....."])
 def test_a_field_for_a_reason_refuses_what_says_too_little(text: str) -> None:
-    with pytest.raises(Exception, match=r"at least 5 letters or digits|required"):
+    with pytest.raises(Exception, match=r"at least 5 characters|required"):
         Reason().clean(text)
 
 

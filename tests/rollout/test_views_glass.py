@@ -181,5 +181,5 @@ def test_it_leaves_the_inbox_with_the_review(glass: BreakGlass, cast: Cast) -> N
 def test_reasons_that_nobody_sees_are_none(waiting: Rollout, cast: Cast) -> None:
     unseen = {"why_now": "\u200b" * 30, "why_safe": "\u2060" * 30}
     answer = browser(cast["olaf"]).post(url(waiting), {**unseen, "digest": waiting.digest})
-    assert answer.status_code == 422 and "at least 15 letters or digits" in answer.content.decode()
+    assert answer.status_code == 422 and "at least 15 characters" in answer.content.decode()
     assert fresh(waiting).state == R.WAITING
