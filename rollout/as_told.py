@@ -65,7 +65,7 @@ def _told_of(row: Run | Rollout) -> dict[str, Any]:
     """Return the columns that entries tell of a row; none where no entry does, or something is wrong with them."""
     kind = transitions.KINDS[type(row)]
     entries, wrong = audit_told.about(kind, [row.pk])
-    found = [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
+    found = _states(kind, entries)
     if wrong or not found:
         return {}
     told: dict[str, Any] = {"state": found[-1]}
@@ -78,11 +78,15 @@ def _told_by_the_others(row: Run | Rollout) -> dict[str, Any]:
     kind = transitions.KINDS[type(row)]
     if not audit_told.is_known(kind, row.pk):
         return {"state": "CANCELLED"}
-    sound = audit_told.sound_about(kind, [row.pk])
-    states_told = [one["new"] for one in sound if one["new"] and one["action"].startswith(f"{kind}.")]
-    if not states_told or states_told[-1] in {*ACTIVE[type(row)], "QUEUED"}:
+    found = _states(kind, audit_told.sound_about(kind, [row.pk]))
+    if not found or found[-1] in {*ACTIVE[type(row)], "QUEUED"}:
         return {}
-    return {"state": states_told[-1]}
+    return {"state": found[-1]}
+
+
+def _states(kind: str, entries: list[dict[str, Any]]) -> list[str]:
+    """Return the states that entries tell of a row of a kind, the oldest first; pure."""
+    return [one["new"] for one in entries if one["new"] and one["action"].startswith(f"{kind}.")]
 
 
 def _stand(row: Run | Rollout, told: dict[str, Any]) -> None:

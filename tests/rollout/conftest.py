@@ -9,6 +9,8 @@ from django.contrib.auth.models import User
 from rollout.models import Target
 from tests import factories
 from tests.fakes import FakeRunner
+from tests.rollout import views_world
+from tests.rollout.posts import World
 
 
 @pytest.fixture
@@ -25,3 +27,12 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     made = FakeRunner(tmp_path)
     made.install(monkeypatch)
     return made
+
+
+@pytest.fixture
+def world(
+    target: Target, cast: dict[str, User], tmp_path: Path, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    """Return a world with a stopped clock, in which every form can be sent."""
+    views_world.stop_clock(monkeypatch)
+    return World(target, cast, tmp_path, fake, monkeypatch)

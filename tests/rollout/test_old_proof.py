@@ -1,16 +1,11 @@
 """What a session may do whose proof is old: docs/security.md tells what a stolen, unlocked browser could."""
 
-from pathlib import Path
-
 import pytest
-from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
 from rollout import once
 from rollout.models import Idempotency, Target
-from tests.fakes import FakeRunner
-from tests.rollout import views_world
 from tests.rollout.posts import POSTS, World
 from tests.rollout.views_world import browser
 
@@ -23,15 +18,6 @@ WRITES_DOWN = {
 }
 HOLDS_BACK = {"target_lock", "rollout_cancel", "token_revoke", "delegation_end"}
 GOES_THROUGH = PREPARES | PUBLISHES | WRITES_DOWN | HOLDS_BACK
-
-
-@pytest.fixture
-def world(
-    target: Target, cast: dict[str, User], tmp_path: Path, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    """Return a world with a stopped clock."""
-    views_world.stop_clock(monkeypatch)
-    return World(target, cast, tmp_path, fake, monkeypatch)
 
 
 @pytest.mark.parametrize("name", sorted(POSTS))

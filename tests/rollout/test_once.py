@@ -1,10 +1,8 @@
 """What is sent twice with one key is done once, and leads where the first one led."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.utils import timezone
@@ -15,22 +13,11 @@ from rollout.models import Artifact, Idempotency, Rollout, Target
 from rollout.views.refusals import NO_KEY
 from tests import factories
 from tests.base import PASSWORD, Client
-from tests.fakes import FakeRunner
-from tests.rollout import views_world
 from tests.rollout.posts import POSTS, Post, World, approved, lock, upload, waiting
 from tests.rollout.views_world import browser
 
 pytestmark = pytest.mark.django_db
 SEALED = "This was done already; nothing was done twice."
-
-
-@pytest.fixture
-def world(
-    target: Target, cast: dict[str, User], tmp_path: Path, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    """Return a world with a stopped clock."""
-    views_world.stop_clock(monkeypatch)
-    return World(target, cast, tmp_path, fake, monkeypatch)
 
 
 def key() -> str:

@@ -230,27 +230,25 @@ def test_each_of_these_is_told_aloud(target: Target, cast: Cast, fake: FakeRunne
     assert Incident.objects.get().severity == "P0" and Rollout.objects.get().state == "UNKNOWN"
 
 
-def test_an_abort_on_a_lost_host_restores_no_older_rollout(target: Target, cast: Cast, fake: FakeRunner) -> None:
+@pytest.fixture
+def own(target: Target, cast: Cast, fake: FakeRunner) -> Rollout:
+    """Return a rollout whose deploy, to be aborted, was written to be of an older one."""
     older = succeeded(started(target, cast), fake)
     deploy = drive(started(target, cast, "1.2.0"), fake)
     own = deploy.rollout
     actions.abort(fresh(own), user=cast["olaf"], why=WHY, by=actor(cast["olaf"]), now=NOW)
     forger.edit(deploy, rollout_id=older.rollout_id)
     forger.edit(fresh(own), state="FAILED")
-    losing._give_up(Run.objects.get(pk=deploy.pk), NOW)
+    return own
+
+
+def test_an_abort_on_a_lost_host_restores_no_older_rollout(own: Rollout) -> None:
+    losing._give_up(Run.objects.get(state="RUNNING"), NOW)
     assert not Run.objects.filter(kind="rollback").exists() and fresh(own).state == "UNKNOWN"
 
 
-def test_an_abort_goes_by_the_rollout_for_which_the_run_was_opened(
-    target: Target, cast: Cast, fake: FakeRunner
-) -> None:
-    older = succeeded(started(target, cast), fake)
-    deploy = drive(started(target, cast, "1.2.0"), fake)
-    own = deploy.rollout
-    actions.abort(fresh(own), user=cast["olaf"], why=WHY, by=actor(cast["olaf"]), now=NOW)
-    forger.edit(deploy, rollout_id=older.rollout_id)
-    forger.edit(fresh(own), state="FAILED")
-    endings.aborted(Run.objects.with_places().get(pk=deploy.pk), now=NOW)
+def test_an_abort_goes_by_the_rollout_for_which_the_run_was_opened(own: Rollout) -> None:
+    endings.aborted(Run.objects.with_places().get(state="RUNNING"), now=NOW)
     assert Run.objects.get(kind="rollback").rollout_id == own.pk
 
 

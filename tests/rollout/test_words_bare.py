@@ -1,7 +1,6 @@
 """What anybody writes stands bare on no page: whatever reorders or hides text is shown by its code, everywhere."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,7 @@ from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from tests.base import Client
 from tests.factories import actor, fresh, later
-from tests.fakes import FakeRunner
-from tests.rollout import posts, views_world
+from tests.rollout import posts
 from tests.rollout.posts import POSTS, World
 from tests.rollout.views_world import browser
 
@@ -44,14 +42,6 @@ FORMS = {
         "rollout_decide", "ann", posts.waiting, kind="REJECT", duty="", reason="it locks", **posts.DIGEST
     ),
 }
-
-
-@pytest.fixture
-def world(
-    target: Target, cast: dict[str, User], tmp_path: Path, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    views_world.stop_clock(monkeypatch)
-    return World(target, cast, tmp_path, fake, monkeypatch)
 
 
 def nasty(data: dict[str, Any]) -> dict[str, Any]:
