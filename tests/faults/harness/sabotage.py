@@ -54,11 +54,11 @@ def no_journal() -> None:
 
 
 def no_audit() -> None:
-    """Forget an entry now and then."""
-    place, count = audit.place, iter(range(10**9))
+    """Forget how it ended: of any other entry that is missing the engine itself finds out, and asks people."""
+    place = audit.place
 
     def forgetful(written: audit.Draft) -> Any:
-        return None if next(count) % 5 == 4 else place(written)
+        return None if written.told["action"] == "rollout.succeeded" else place(written)
 
     audit.place = forgetful
 
