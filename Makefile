@@ -26,7 +26,8 @@ types: ## mypy --strict on the three packages
 lock: ## pin requirements*.in, with hashes, into requirements*.txt (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 -q --no-header requirements.in -o requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 -q --no-header -c requirements.txt requirements-redis.in -o requirements-redis.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 -q --no-header -c requirements.txt -c requirements-redis.txt requirements-dev.in -o requirements-dev.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 -q --no-header -c requirements.txt requirements-tsa.in -o requirements-tsa.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 -q --no-header -c requirements.txt -c requirements-redis.txt -c requirements-tsa.txt requirements-dev.in -o requirements-dev.txt
 
 ci: ## what CI runs, on a Debian machine
 	.ci/run

@@ -20,6 +20,7 @@ from .models import (
     NoticeAttempt,
     Poll,
     Sample,
+    TimeStamp,
     Watch,
 )
 
@@ -140,6 +141,16 @@ class CheckpointAdmin(ReadOnlyMixin, Table):
     list_display = ("seq", "at", "hash", "key")
     search_fields = ("=seq", "hash", "key")
     date_hierarchy = "at"
+
+
+@admin.register(TimeStamp)
+class TimeStampAdmin(ReadOnlyMixin, Table):
+    """What an authority answered about checkpoints; what it says, `audit verify` and openssl tell."""
+
+    list_display = ("seq", "kept_at")
+    fields = ("seq", "kept_at")
+    search_fields = ("=seq",)
+    date_hierarchy = "kept_at"
 
 
 @admin.register(Attachment)

@@ -1,7 +1,7 @@
 """The anchor file: what is known of the audit outside of the database, a JSON line each, appended and made durable.
 
-A line is a checkpoint, or tells what a checkpoint cannot: that the file was begun anew, that a restore or a person gave
-entries up, that a key was lost.
+A line is a checkpoint, notes its time stamp, or tells what these cannot: that the file was begun anew, that a restore
+or a person gave entries up, that a key was lost.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from .models import AuditEntry, Checkpoint
 from .verify import Signed, number_of
 
 TAIL_BYTES = 1 << 16
-KINDS = {"checkpoint": str, "signature": str, "accepted": dict, "key": dict, "begun": dict}
+KINDS = {"checkpoint": str, "signature": str, "accepted": dict, "key": dict, "begun": dict, "time_stamp": dict}
 ABOUT = Subject(kind="audit", id="1", label="audit")
 
 
@@ -136,6 +136,22 @@ def signed() -> tuple[list[Signed], set[str]]:
     if held:
         keys.add(str(json.loads(held[0][0])["key"]))
     return list(dict.fromkeys(held)), keys
+
+
+def note_time_stamp(seq: int, digest: str) -> None:
+    """Write into the file that an authority stamped the checkpoint of an entry: its answer has this sha256."""
+    append(_line("time_stamp", seq=seq, sha256=digest))
+
+
+def time_stamps() -> dict[int, str]:
+    """Return the sha256 of each time stamp that the file holds the database to, by the number of its checkpoint."""
+    found: dict[int, str] = {}
+    for told in _lines():
+        if "time_stamp" in told:
+            found[int(told["time_stamp"]["seq"])] = str(told["time_stamp"]["sha256"])
+        elif "accepted" in told:
+            found = {seq: one for seq, one in found.items() if seq <= int(told["accepted"]["back_to"])}
+    return found
 
 
 def _holds(point: Point) -> bool:

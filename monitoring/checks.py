@@ -20,9 +20,18 @@ def checkpoint_guard() -> guards.Guard:
     return guards.Guard(model=apps.get_model("monitoring", "Checkpoint"))
 
 
+def time_stamp_guard() -> guards.Guard:
+    """Return the guard of the time stamps of signed heads."""
+    return guards.Guard(model=apps.get_model("monitoring", "TimeStamp"))
+
+
+def _guards() -> tuple[guards.Guard, ...]:
+    return audit_guard(), checkpoint_guard(), time_stamp_guard()
+
+
 def install_guards(*, using: str, **_: object) -> None:
     """Create the guard triggers of the audit again (received from post_migrate)."""
-    for guard in (audit_guard(), checkpoint_guard()):
+    for guard in _guards():
         guards.install(connections[using], guard)
 
 
@@ -32,8 +41,7 @@ def guards_stand(
     """Report monitoring.E001 for every guard trigger that is missing."""
     found = []
     for alias in databases or []:
-        both = (audit_guard(), checkpoint_guard())
-        for name in (name for guard in both for name in guards.missing(connections[alias], guard)):
+        for name in (name for guard in _guards() for name in guards.missing(connections[alias], guard)):
             found.append(
                 Error(
                     f"The trigger {name} is missing in database '{alias}': the audit could be edited unseen.",

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 GENESIS, PROBLEMS_MAX, KIND = "0" * 64, 100, "guarded-rollout/audit-checkpoint"
 SHOWN: dict[str, tuple[str, str]] = {name: ("", name) for name in ("at", "action", "why", "old", "new")}  # in the body
-SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via")}
-SHOWN |= {f"subject_{name}": ("subject", name) for name in ("kind", "id", "label")}
-SHOWN |= {name: ("subject", name) for name in ("component", "environment")}
+SHOWN |= {"actor_id": ("actor", "id"), "via": ("actor", "via"), "subject_kind": ("subject", "kind")}
+SHOWN |= {it: ("subject", it.split("_")[-1]) for it in ("subject_id", "subject_label", "component", "environment")}
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 COLUMNS = {*SHOWN, "actor_name", "person"}
 NOTED = ("audit.", "installation.restored")  # entries that tell of keys, of names that were erased, of a restore
@@ -82,8 +81,7 @@ def verify_entries(
             told = json.loads(body)
             data = told["data"] if told["action"].startswith(NOTED) else {}
             result.keys |= {data["public_key"]: seq} if "public_key" in data else {}
-            gone = f"; #{seq} tells that #{data.get('back_to', 0) + 1} to #{data.get('given_up')} were given up"
-            result.restores += gone if "given_up" in data else ""
+            result.restores += f"; #{seq} gave up all after #{data.get('back_to')}" * ("given_up" in data)
             result.erasures += [(told["subject"]["id"], data["before"])] if "before" in data else []
             result.erased += [] if columns["person"] else [(seq, str(told["actor"]["id"]), told["at"])]
         result.count, result.head, result.last, expected, prev = result.count + 1, row_hash, seq, seq + 1, row_hash
@@ -117,9 +115,8 @@ def verify_checkpoints(
             result.add(f"{at}: {error if type(error) is ValueError else f'it cannot be read: {error!r}'}")
             continue
         why = f"but {force} was in force and did not announce it" if force else "not the one known from outside"
-        unheard = told["next"] not in ("", *result.keys)
-        result.add(*[f"{at}: announces a key that no entry of the chain tells of"] if unheard else [])
-        result.add(*[f"{at}: there are two of it"] if seq == last else [])
+        result.add(*[f"{at}: announces a key that no entry tells of"] * (told["next"] not in ("", *result.keys)))
+        result.add(*[f"{at}: there are two of it"] * (seq == last))
         if (force or known) and told["key"] not in (force, *known):
             result.add(f"{at}: signed by key {told['key']}, {why}")
         verify_anchors({seq: told["hash"]}, result)
@@ -169,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         heads = {int(seq): digest for seq, _, digest in (head.partition(":") for head in options.head)}
         outside = [one for path in options.checkpoints for one in read_signed(bundle._lines(path))]
-        signed = {*read_signed(bundle._lines(file)), *outside}
+        bundle.signed = signed = {*read_signed(bundle._lines(file)), *outside}
         rows, named = read_jsonl(bundle._lines(file)), map(number_of, dict(signed))
         result = verify_entries(rows, anchors=heads, named=named, gaps=inside)
         verify_checkpoints(signed, result, trusted=options.key)
@@ -270,7 +267,7 @@ class Bundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.at, self.states = folder, str(folder), dict[tuple[str, str], tuple[int, str, str]]()
-        self.said, self.unknown, self.kept = list[str](), list[str](), list[Json]()  # established, not; entries
+        self.said, self.unknown, self.kept, self.signed = list[str](), list[str](), list[Json](), set[Signed]()
 
     def check(self, result: Result) -> None:
         """Add what is wrong with all but the chain to its result; keep what is established, and what is not."""
@@ -315,6 +312,9 @@ class Bundle:
             with paths[name].open("rb") as source:
                 if hashlib.file_digest(source, "sha256").hexdigest() != self.sums[name]:
                     yield f"{name}: its sha256 is not the one in SHA256SUMS"
+        here, told = [it for it in self.sums if Path(it).match("time-stamps/*.json")], {*map(sha256, dict(self.signed))}
+        yield from (f"{it}: it is the text of no checkpoint inside" for it in here if self.sums[it] not in told)
+        self.unknown += [f"when {len(here)} checkpoints were there: ask their time stamps (README.txt)"] * bool(here)
 
     def _decisions(self) -> Iterator[str]:
         told = {one["data"]["decision"]: one for one in self.kept if one["action"] in DECIDED}

@@ -15,7 +15,7 @@ TABLES = {
     "auth": ("group", "user"),
     "monitoring": (
         *("attachment", "auditentry", "checkpoint", "incident", "incidententry", "notice", "noticeattempt", "poll"),
-        *("sample", "watch"),
+        *("sample", "timestamp", "watch"),
     ),
     "rollout": (
         *("artifact", "backup", "breakglass", "component", "configuration", "diffreading", "effect", "environment"),

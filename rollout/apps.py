@@ -26,6 +26,7 @@ class RolloutConfig(AppConfig):
             checks.transactions_are_immediate,
             checks.messages_come_once,
             checks.redis_can_be_spoken_to,
+            checks.checkpoints_can_be_stamped,
             checks.locks_are_local,
             checks.directories_can_be_written,
             checks.secret_is_strong,

@@ -32,6 +32,11 @@ decisions.json   every decision, counted or not, with the assertion of the passk
 manifests/       the exact bytes that were signed, named by their sha256: the digest of the decisions
 artifacts.json   every file of evidence: its sha256, and who brought it; verify.py names what no entry tells of
 audit.jsonl      entries of the audit with the personal data that stands outside of the chain, and their checkpoints
+time-stamps/     what an authority for time (RFC 3161) answered, where one was asked: N.json is the checkpoint at #N,
+                 N.tsr the answer. That it was there, and when, openssl says, by the certificate of the authority's
+                 root: best the one that you got from there, not authority.pem:
+  openssl ts -verify -data time-stamps/N.json -in time-stamps/N.tsr -CAfile ROOT.pem
+  openssl ts -reply -in time-stamps/N.tsr -text
 notices.json     what was told, and each attempt
 incidents.json   incidents with their timelines
 rollouts/N/      rollout.json (runs, steps, break-glass), samples/ (what watches measured), steps/ (what was printed)
@@ -132,6 +137,7 @@ def _files(
     yield "verify.py", [Path(verify.__file__).read_bytes()]
     yield "bundle.json", [_json({**_about(scope, numbers, pieces, now), "unnumbered": lost})]
     yield "audit.jsonl", (line.encode() for line in audit_pieces.jsonl(pieces))
+    yield from bundle_files.time_stamps_of(pieces)
     yield "decisions.json", _array(bundle_rows.decisions(keys))
     yield from ((f"manifests/{digest}.json", [text.encode()]) for digest, text in bundle_rows.manifests(rollouts))
     if scope.with_files:

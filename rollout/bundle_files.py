@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from monitoring import audit, incidents, redact, storage
+from monitoring import audit, incidents, redact, storage, time_stamps
+from monitoring.audit_pieces import Span
 from monitoring.models import Attachment, Poll, Watch
 from rollout import evidence
 from rollout.models import Artifact, Rollout, Step
@@ -49,6 +50,22 @@ def evidence_of(artifacts: QuerySet[Artifact], attachments: QuerySet[Attachment]
     for one in attachments.order_by("pk").iterator(chunk_size=CHUNK):
         if (path := storage.path_of(incidents.attachment_root(), one.sha256)).exists():
             yield f"attachments/incident-{one.incident_id}/{one.pk}-{UNSAFE.sub('_', one.name)}", _read(path)
+
+
+def time_stamps_of(pieces: Sequence[Span]) -> Iterator[File]:
+    """Yield the time stamps of the checkpoints in these pieces, each beside the text that it is of.
+
+    With them go the certificates by which this installation checks them; whoever does not trust it has better ones.
+    """
+    some = False
+    for low, high in pieces:
+        for seq, answer, text in time_stamps.read(time_stamps.numbered().filter(seq__gte=low, seq__lte=high)):
+            if text is not None:
+                some = True
+                yield f"time-stamps/{seq}.json", [text.encode("utf-8", "backslashreplace")]
+                yield f"time-stamps/{seq}.tsr", [answer]
+    if some and (trusted := Path(settings.GR_TSA_CA_FILE)).is_file():
+        yield "time-stamps/authority.pem", _read(trusted)
 
 
 def name_of(artifact: Artifact) -> str:

@@ -13,6 +13,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from monitoring import rfc3161
+
 # The tag of what must hold before a worker or a pulse starts. All the checks of Django would load every page for that.
 INSTALLATION = "installation"
 SECRET_MIN = 50
@@ -93,6 +95,15 @@ def redis_can_be_spoken_to(app_configs: Apps, **_: Any) -> list[CheckMessage]:
         return []
     hint = "pip install --require-hashes -r requirements-redis.txt, or unset GR_REDIS_URL."
     return [Error("GR_REDIS_URL is set, but the Python client of Redis is missing.", hint=hint, id="rollout.E006")]
+
+
+def checkpoints_can_be_stamped(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """Report rollout.E007 when an authority for time is named, and its stamps could not be asked for or checked."""
+    if not settings.GR_TSA_URL:
+        return []
+    why = rfc3161.cannot_check(settings.GR_TSA_CA_FILE)
+    hint = f"{rfc3161.INSTALL}; GR_TSA_CA_FILE is the certificate of the authority's root (docs/audit-format.md)."
+    return [Error(f"GR_TSA_URL is set, but {why}.", hint=hint, id="rollout.E007")] if why else []
 
 
 def sqlite_has_one_host(app_configs: Apps, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:

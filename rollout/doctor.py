@@ -12,7 +12,7 @@ from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from monitoring import anchoring, anchors, notices, unsigned
+from monitoring import anchoring, anchors, notices, stamping, unsigned
 from rollout import access, ballast, doctor_hosts, places, readiness, routing
 from rollout.config_reader import ComponentError
 from rollout.drivers import DRIVERS
@@ -91,6 +91,9 @@ def _audit(now: datetime) -> Iterator[Finding]:
     if late:
         advice = "look into the log of pulse, which signs: is its key in place?"
         yield Finding(level="bad", what=late, advice=advice)
+    if unstamped := stamping.late(now=now):
+        advice = "`manage.py audit stamp` asks the authority at once, and says what is wrong"
+        yield Finding(level="warn", what=unstamped, advice=advice)
 
 
 def _people() -> Iterator[Finding]:

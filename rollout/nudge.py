@@ -74,6 +74,11 @@ def sweep() -> None:
     _soon("rollout.tasks.sweep")
 
 
+def stamp() -> None:
+    """Hint that a checkpoint of the audit should be stamped by the authority that is named."""
+    _soon("rollout.tasks.stamp")
+
+
 def sign() -> None:
     """Ask the workers of this host for a sign of life."""
     _soon("rollout.tasks.sign")

@@ -13,7 +13,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from approvals.models import SignOff
-from monitoring import checkpoints, notices, watcher
+from monitoring import checkpoints, notices, stamping, watcher
 from rollout import deadman, heartbeat, hosts, leftovers, nudge, unsaid, wanting
 from rollout.models import Run, Target
 from rollout.states import RunState as N
@@ -31,6 +31,7 @@ BEAT_S = 2.0
 IDLE_S = 30.0
 LOST_AGAIN_S = 10.0
 LATE_S = 10.0
+STAMP_AGAIN_S = 60.0
 
 
 class Pulse:
@@ -81,6 +82,8 @@ class Pulse:
             self._hint("sign", nudge.sign, again_s=IDLE_S)
         self._hint("idle", nudge.sweep, again_s=IDLE_S)
         self._hint("late", leftovers.stop_late, again_s=LATE_S)
+        if stamping.is_due(now):
+            self._hint("stamp", nudge.stamp, again_s=STAMP_AGAIN_S)
         here = {"host_id": settings.GR_HOST_ID}
         for pk in Run.objects.filter(**here, state=N.UNKNOWN).values_list("pk", flat=True):
             self._hint(f"probe-{pk}", partial(nudge.probe, pk), again_s=IDLE_S)

@@ -6,7 +6,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 
-from rollout.environment import BASE_DIR, address, env, needed, networks, seconds
+from rollout.environment import BASE_DIR, address, database, env, needed, networks, seconds
 
 SECRET_KEY = env("DJANGO_SECRET_KEY", default="")
 if not SECRET_KEY:
@@ -59,6 +59,11 @@ GR_NOTICE_FILE = GR_VAR / "notices.log"
 GR_AUDIT_KEY_FILE = (BASE_DIR / env("GR_AUDIT_KEY_FILE", default=str(GR_VAR / "keys" / "audit.pem"))).resolve()
 GR_AUDIT_KEEP_DAYS = env.int("GR_AUDIT_KEEP_DAYS", 2557)
 GR_ANCHOR_FILE = (BASE_DIR / env("GR_ANCHOR_FILE", default=str(GR_VAR / "anchors.jsonl"))).resolve()
+# the certificates stay when the address goes: what was stamped is checked by them
+GR_TSA_URL = address("GR_TSA_URL", "https", "http")
+_file = needed("GR_TSA_CA_FILE", "GR_TSA_URL") if GR_TSA_URL else env("GR_TSA_CA_FILE", default="")
+GR_TSA_CA_FILE = str(BASE_DIR / _file) if _file else ""
+GR_TSA_SECONDS = seconds("GR_TSA_SECONDS", 3600.0, low=60)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -123,30 +128,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{GR_VAR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = 600
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # FULL, because NORMAL lost acknowledged commits in 3 of 15 power cuts; IMMEDIATE, because a deferred
-    # transaction that turns into a writer fails with "database is locked" (LIBRARIES.md, RELIABILITY.md).
-    DATABASES["default"]["ENGINE"] = "rollout.fair_sqlite3"
-    DATABASES["default"]["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
-        "PRAGMA recursive_triggers=ON;",
-    }
-else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a server that restarted costs no request
-    # One that the network lost says nothing: the connection must fail within 20 s, or pulse and worker wait for hours.
-    DATABASES["default"]["OPTIONS"] = {
-        "prepare_threshold": 2,  # of monitoring/prepared.py
-        "connect_timeout": 5,
-        "tcp_user_timeout": 20_000,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 2,
-        **DATABASES["default"].get("OPTIONS", {}),
-    }
+DATABASES = {"default": database(default=f"sqlite:///{GR_VAR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 Q_CLUSTER = {

@@ -1,11 +1,13 @@
 """Doors for the queue: ids in, one call, nothing else; any of them may come twice or never."""
 
+import logging
 from functools import partial
 
 from django.utils import timezone
 
 from approvals import changes
-from monitoring import notices, watcher
+from monitoring import notices, stamping, watcher
+from monitoring.rfc3161 import StampError
 from rollout import (
     actions,
     alarms,
@@ -25,6 +27,8 @@ from rollout import (
     undone,
 )
 from rollout.models import Release, Rollout, Run
+
+log = logging.getLogger(__name__)
 
 
 def advance(run_id: int) -> None:
@@ -81,6 +85,18 @@ def deliver() -> None:
     """Send the notices that are due."""
     _alive()
     notices.deliver_due(timezone.now())
+
+
+def stamp() -> None:
+    """Have the newest checkpoint of the audit stamped by the authority that is named."""
+    _alive()
+    now = timezone.now()
+    if not stamping.is_due(now):
+        return  # another host was faster
+    try:
+        log.info(stamping.ask(now))
+    except (StampError, OSError) as error:  # it is asked again, and doctor tells when it goes on for long
+        log.error("%s", error)
 
 
 def sweep() -> None:

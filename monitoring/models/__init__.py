@@ -1,6 +1,6 @@
 """Tables of the monitoring room."""
 
-from .audit import AuditEntry, AuditHead, Checkpoint
+from .audit import AuditEntry, AuditHead, Checkpoint, TimeStamp
 from .incident import Attachment, Incident, IncidentEntry
 from .notice import Notice, NoticeAttempt
 from .watch import Poll, Sample, Watch
@@ -16,5 +16,6 @@ __all__ = [
     "NoticeAttempt",
     "Poll",
     "Sample",
+    "TimeStamp",
     "Watch",
 ]

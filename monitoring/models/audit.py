@@ -76,3 +76,17 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"checkpoint at #{self.seq} by key {self.key[:12]}"
+
+
+class TimeStamp(models.Model):
+    """What an authority for time (RFC 3161) answered about the text of the checkpoint with this number, in DER."""
+
+    seq = models.PositiveBigIntegerField(unique=True)
+    token = models.BinaryField()
+    kept_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-seq"]
+
+    def __str__(self) -> str:
+        return f"time stamp of the checkpoint at #{self.seq}"

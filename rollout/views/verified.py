@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from monitoring import signed_head
+from monitoring import signed_head, time_stamps
 from monitoring.chain_watch import WATCH
 
 
@@ -11,4 +11,4 @@ def verified(now: datetime) -> dict[str, Any]:
     """Return the context of `_verified.html`."""
     held, signed = WATCH.look(now), signed_head.look()
     after = held.newest - signed.seq if signed else held.newest
-    return {"held": held, "signed": signed, "unsigned": after}
+    return {"held": held, "signed": signed, "unsigned": after, "stamped": time_stamps.newest()}

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from approvals import proven
 from approvals.models import Decision, SignOff
-from monitoring import anchors, audit_export, audit_verify, verify
+from monitoring import anchors, audit_export, audit_verify, stamping, time_stamps, verify
+from monitoring.rfc3161 import StampError
 from rollout import audit_care, reads, shell
 
 
@@ -32,6 +33,7 @@ class Command(shell.ActingCommand):
         told = "a key id that is known to be right; may be given again"
         check.add_argument("--key", action="append", default=[], metavar="ID", help=told)
         check.add_argument("--links", action="store_true", help="only hashes and links, the fastest pass")
+        verbs.add_parser("stamp", help="have the newest checkpoint stamped by the authority of GR_TSA_URL, now")
         export = verbs.add_parser("export", help="write all entries")
         export.add_argument("--format", choices=("csv", "jsonl"), default="jsonl", help="jsonl can be verified offline")
         export.add_argument("--output", type=Path, help="a file instead of standard output")
@@ -48,6 +50,8 @@ class Command(shell.ActingCommand):
             self._verify_links()
         elif options["verb"] == "verify":
             self._verify(dict(options["head"]), options["key"], as_json=options["json"])
+        elif options["verb"] == "stamp":
+            self._stamp(timezone.now())
         elif options["verb"] == "export":
             self._export(options["format"], options["output"])
         else:
@@ -57,16 +61,21 @@ class Command(shell.ActingCommand):
         chosen = audit_verify.pieces(audit_verify.jobs())
         result = audit_verify.verify_database(known, keys=keys, chosen=chosen)
         result.add(*islice(proven.all_problems(), verify.PROBLEMS_MAX))
+        stamped = time_stamps.verify(chosen, audit_verify.in_processes)
+        result.add(*stamped.problems)
         held = [verify.number_of(text) for text, _ in anchors.signed()[0]]
-        limits = verify.limits(result, outside=[*known, *held], key_known=bool(keys or held))
+        limits = [*verify.limits(result, outside=[*known, *held], key_known=bool(keys or held)), *stamped.limits]
         if as_json:
             told = {"ok": result.ok, "count": result.count, "head": result.head, "problems": result.problems}
             more = {"checkpoints": result.checkpoints, "signed_to": result.signed_to, "key": result.key}
+            more |= {"time_stamps": stamped.count, "stamped_to": stamped.newest.seq if stamped.newest else 0}
             self.stdout.write(json.dumps({**told, **more, "not_established": limits}, indent=2))
         else:
             self.stdout.write(f"{result.count} entries, head #{result.count} {result.head}")
             signed = f"signed to #{result.signed_to} by key {result.key}" if result.checkpoints else "nothing is signed"
             self.stdout.write(f"{result.checkpoints} checkpoints, {signed}")
+            if newest := stamped.newest:
+                self.stdout.write(f"{stamped.count} time stamps, the newest of #{newest.seq} {newest.stamp}")
             for limit in limits:
                 self.stdout.write(f"not established: {limit}")
         if not result.ok:
@@ -75,6 +84,12 @@ class Command(shell.ActingCommand):
             counted = f"{SignOff.objects.count()} sign-offs and {Decision.objects.count()} decisions"
             self.stdout.write(f"{counted} are what the chain tells of them, both ways; their passkeys' signatures hold")
             self.stdout.write("the chain holds")
+
+    def _stamp(self, now: datetime) -> None:
+        try:
+            self.stdout.write(stamping.ask(now))
+        except (StampError, OSError) as error:
+            raise CommandError(str(error), returncode=1) from None
 
     def _verify_links(self) -> None:
         if breaks := audit_verify.verify_links(audit_verify.pieces(audit_verify.jobs())):
