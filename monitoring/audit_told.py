@@ -27,7 +27,12 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
 
 def sound_about(kind: str, ids: Iterable[object]) -> list[Json]:
     """Return what entries about rows of a kind tell that stand as they were written, whatever became of the others."""
-    found, _, loose = _read(AuditEntry.objects.filter(of(kind, ids)))
+    return standing(AuditEntry.objects.filter(of(kind, ids)))
+
+
+def standing(entries: QuerySet[AuditEntry]) -> list[Json]:
+    """Return what those of these entries tell, oldest first, that stand as they were written."""
+    found, _, loose = _read(entries)
     return [one for one in found if one["seq"] not in loose]
 
 

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, NoReturn
 
 CHUNK_BYTES = 1 << 20
+SHA256 = re.compile(r"[0-9a-f]{64}")
 # The beginning of the name of a file that is still being written; a sweep removes one that was left behind.
 INCOMING = ".incoming-"
 EX_IOERR = 74  # sysexits.h: what a process leaves with whose disk failed
@@ -60,7 +62,9 @@ def put(root: Path, chunks: Iterable[bytes], *, limit: int) -> Stored:
 
 
 def path_of(root: Path, sha256: str) -> Path:
-    """Return where a file with that sha256 stands under `root`."""
+    """Return where a file with that sha256 stands under `root`; what is no sha256, but a path, leads nowhere."""
+    if not SHA256.fullmatch(sha256):
+        return root / "no-sha256"
     return root / sha256[:2] / sha256
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from monitoring import incidents, storage
-from monitoring.models import Attachment
+from monitoring.models import Attachment, AuditEntry
 from rollout import ballast, own_archive
 from rollout.archive import writer
 from rollout.models import Artifact
@@ -17,6 +17,7 @@ from rollout.models import Artifact
 OLD = timedelta(hours=24)
 # The beginning of the name of a file that is about to go; one that is found was left by a crash.
 CONDEMNED = ".condemned-"
+BROUGHT = ("artifact.attached", "incident.attached")
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ def _temporary() -> Iterator[Path]:
 
 def _kept_files(root: Path, rows: type[Artifact] | type[Attachment], before: float) -> int:
     def is_named(sha256: str) -> bool:
-        return rows._default_manager.filter(sha256=sha256).exists()
+        """Say whether a row names a file, or the audit: that was brought, and its row was edited."""
+        told = AuditEntry.objects.filter(action__in=BROUGHT, body__contains=sha256)
+        return rows._default_manager.filter(sha256=sha256).exists() or told.exists()
 
     for left in root.glob(f"??/{CONDEMNED}*"):
         _judge(left, is_named, before)

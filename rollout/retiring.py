@@ -4,12 +4,11 @@ import logging
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from monitoring import audit, storage
 from monitoring.models import Incident
-from rollout import retention, states, transitions
+from rollout import removable, retention, states, transitions
 from rollout.archive import writer
 from rollout.config_reader import ComponentError
 from rollout.models import Backup, Rollout, Run, Target
@@ -28,7 +27,7 @@ def run(now: datetime) -> int:
         for one in retention.over(_held(), now=now):
             _mark(one, now)
     marked = Backup.objects.filter(removed_why__startswith=BY_RETENTION, removed_at__gt=now - AGAIN_WITHIN)
-    return sum(_unlink(Path(backup.path)) for backup in marked)
+    return sum(_unlink(backup, now) for backup in marked.select_related("target__component", "target__environment"))
 
 
 def _held() -> list[retention.Held]:
@@ -42,7 +41,7 @@ def _held() -> list[retention.Held]:
             undo=one.kind == Backup.Kind.UNDO,
             verified=one.verified_at is not None,
             created_at=one.created_at,
-            keep_days=days[one.target_id] if _is_ours(one) else None,
+            keep_days=days[one.target_id] if removable.is_ours(Path(one.path)) else None,
             needed=one.pk in needed,
         )
         for one in Backup.objects.filter(removed_at=None)
@@ -81,19 +80,18 @@ def _keep_days(target: Target) -> int | None:
         return None  # its configuration cannot be read: nothing is removed on a guess
 
 
-def _is_ours(backup: Backup) -> bool:
-    return Path(backup.path).is_relative_to(settings.GR_BACKUPS)
-
-
 def _mark(one: retention.Held, now: datetime) -> None:
     why = f"{BY_RETENTION} after {one.keep_days} days"
     row = Backup.objects.filter(pk=one.id)
+    backup = row.select_related("target__component", "target__environment").get()
+    if kept := removable.why_kept(Path(backup.path), backup.target, keep_days=one.keep_days, now=now):
+        log.warning("%s is over by its row, but stays: %s", backup, kept)
+        return
     if row.filter(removed_at=None).update(removed_at=now, removed_why=why) != 1:
         return
     if needed_now().filter(pk=one.id).exists():  # by a rollback that took the row a moment before us
         row.update(removed_at=None, removed_why="")
         return
-    backup = Backup.objects.select_related("target__component", "target__environment").get(pk=one.id)
     data = {"path": str(backup), "sha256": backup.sha256, "size": backup.size}
     audit.append(
         action="backup.removed",
@@ -105,8 +103,13 @@ def _mark(one: retention.Held, now: datetime) -> None:
     )
 
 
-def _unlink(path: Path) -> bool:
-    if not path.exists():
+def _unlink(backup: Backup, now: datetime) -> bool:
+    """Remove the file of a backup that is marked, if the audit, too, tells that it goes, and that nothing needs it."""
+    path, target = Path(backup.path), backup.target
+    if not path.exists() or not removable.was_removed(path, target):
+        return False
+    if kept := removable.why_kept(path, target, keep_days=_keep_days(target), now=now):
+        log.warning("%s is removed by its row, but stays: %s", backup, kept)
         return False
     try:
         writer.discard(path)

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from monitoring import audit, incidents, storage
 from monitoring.models import Incident
-from rollout import routing, transitions
+from rollout import removable, routing, transitions
 from rollout.archive import writer
 from rollout.config_reader import ComponentError
 from rollout.models import Backup, Target
@@ -101,6 +101,8 @@ def _is_over(one: Unnamed, told_at: datetime | None, now: datetime) -> bool:
         days = one.target.declared.backup_keep_days
     except ComponentError:
         return False  # its configuration cannot be read: nothing is removed on a guess
+    if removable.is_told(one.path, one.target) and removable.why_kept(one.path, one.target, keep_days=days, now=now):
+        return False  # it had a row, which somebody took away
     newer = Backup.objects.filter(
         target=one.target, kind=Backup.Kind.BACKUP, removed_at=None, verified_at__isnull=False
     )

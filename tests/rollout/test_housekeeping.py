@@ -1,7 +1,7 @@
 """The house is kept: backups go when their time is over, orphans are swept, lost files are told once."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,21 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 
 from approvals.ledger import Refused
-from monitoring import audit_verify, incidents, storage
+from monitoring import audit, audit_verify, incidents, storage
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry, Incident
-from rollout import actions, backups, evidence, heartbeat, housekeeping, missing, orphans, retiring, transitions
+from rollout import (
+    actions,
+    backups,
+    evidence,
+    heartbeat,
+    housekeeping,
+    missing,
+    orphans,
+    retiring,
+    told,
+    transitions,
+)
 from rollout.models import Artifact, Backup, Heartbeat, Idempotency, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -40,7 +51,16 @@ def backup_of(target: Target, number: int, *, age_days: float, folder: Path, **v
     path.with_name(f"{path.name}.sha256").write_text("a sidecar")
     at = NOW - timedelta(days=age_days)
     row = {"sha256": f"{number:064x}", "size": 10, "release_version": "1.0.0", "created_at": at, "verified_at": at}
-    return Backup.objects.create(target=target, path=str(path), **{**row, **values})
+    backup = Backup.objects.create(target=target, path=str(path), **{**row, **values})
+    tell(told.TAKEN, backup, at, run=backup.run_id)
+    return backup
+
+
+def tell(action: str, backup: Backup, at: datetime, **more: Any) -> None:
+    """Let the audit tell of a backup as the product does."""
+    data = {"path": str(backup), "sha256": backup.sha256, **more}
+    with audit.turn():
+        audit.append(action=action, by=SYSTEM, subject=transitions.subject_of(backup.target), data=data, now=at)
 
 
 @pytest.fixture
@@ -76,6 +96,7 @@ def test_a_backup_that_is_over_goes_with_its_sidecar_and_its_row_says_so(old: Ba
 
 
 def test_a_file_that_a_crash_left_after_the_mark_goes_the_next_time(old: Backup) -> None:
+    tell("backup.removed", old, NOW)
     Backup.objects.filter(pk=old.pk).update(removed_at=NOW, removed_why=f"{retiring.BY_RETENTION} after 30 days")
     assert retiring.run(NOW + timedelta(hours=1)) == 1
     assert not Path(old.path).exists()
