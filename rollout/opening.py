@@ -10,10 +10,11 @@ from django.db.models import F
 
 from approvals.actors import signs_as
 from approvals.ledger import Refused
-from monitoring import audit, incidents, watcher
+from monitoring import audit, audit_told, incidents, watcher
 from monitoring.audit import Actor
 from monitoring.models import Incident
 from rollout import as_told, attempted, commands, opened, plan, routing, runner, told, transitions
+from rollout.config_reader import ComponentError
 from rollout.models import Backup, Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -199,9 +200,8 @@ def _open(
     """Write a run with its steps, and tell the audit; `chosen`: a person named the backup that it restores."""
     with audit.turn():
         target = rollout.target
-        run = Run.objects.create(
-            rollout=rollout, target=target, host_id=target.host_id, kind=kind, created_at=now, **values
-        )
+        host = _host_of(rollout, by_system=kind == Run.Kind.ROLLBACK and values["started_by"] is None)
+        run = Run.objects.create(rollout=rollout, target=target, host_id=host, kind=kind, created_at=now, **values)
         Step.objects.bulk_create(
             Step(
                 run=run,
@@ -224,6 +224,21 @@ def _open(
             now=now,
         )
     return run
+
+
+def _host_of(rollout: Rollout, *, by_system: bool) -> str:
+    """Return the host whose worker acts: the one that the configuration names, whatever the target's row says.
+
+    What the system undoes by itself it undoes where its deploy was opened.
+    """
+    deploy = rollout.runs.filter(kind=Run.Kind.DEPLOY).order_by("-pk").first() if by_system else None
+    if deploy is not None:
+        entry = opened.entry_of(audit_told.sound_about("run", [deploy.pk]))
+        return str(entry["data"].get("host", deploy.host_id)) if entry else deploy.host_id
+    try:
+        return rollout.target.declared.runs_on
+    except ComponentError:
+        return rollout.target.host_id  # a rollback needs no configuration
 
 
 def opener(run: Run) -> Actor:

@@ -293,13 +293,6 @@ def test_a_run_of_another_host_is_left_alone(deploy: Run, fake: FakeRunner, sett
     assert Run.objects.get(pk=deploy.pk).state == "QUEUED"
 
 
-def test_a_run_stays_with_the_host_of_its_target(target: Target, cast: dict, fake: FakeRunner) -> None:
-    Target.objects.filter(pk=target.pk).update(host_id="north")
-    target.refresh_from_db()
-    rita = cast["rita"]
-    assert actions.submit(factories.make_draft(target, rita), user=rita, by=actor(rita), now=NOW).host_id == "north"
-
-
 def host_lost(run: Run) -> None:
     losing.host_lost(Run.objects.get(pk=run.pk), now=NOW)
 

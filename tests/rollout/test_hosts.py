@@ -240,3 +240,9 @@ def test_a_message_that_cannot_be_left_breaks_nothing(
     with transaction.atomic():
         nudge.deliver()
     assert caplog.text.count("ConnectionError: no queue") == 2
+
+
+def test_a_run_is_for_the_host_that_its_target_stands_on(target: Target, cast: dict[str, User]) -> None:
+    file = factories.write_component(Path(target.spec.root).parents[1], text=ELSEWHERE)
+    place, rita = factories.load(file).targets.get(environment__name="production"), cast["rita"]
+    assert actions.submit(factories.make_draft(place, rita), user=rita, by=actor(rita), now=NOW).host_id == "b"

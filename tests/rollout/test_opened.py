@@ -235,3 +235,28 @@ def test_one_person_on_two_seats_deploys(
         factories.decide(rollout, {**cast, "both": both}[name], duty)
     run = actions.start(fresh(rollout), user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
     assert state(drive(run, fake))[1] == "WATCHING"
+
+
+def test_a_run_acts_on_the_host_that_the_configuration_names(target: Target, cast: Cast) -> None:
+    rollout = factories.make_approved(target, cast)
+    forger.edit(Target.objects.get(pk=target.pk), host_id="other")
+    run = actions.start(fresh(rollout), user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+    assert run.host_id == "local"
+
+
+@pytest.mark.parametrize("by", ["a person", "the system"])
+def test_a_rollback_acts_on_the_host_of_its_deploy(target: Target, cast: Cast, fake: FakeRunner, by: str) -> None:
+    deploy = drive(started(target, cast), fake)
+    forger.edit(Target.objects.get(pk=target.pk), host_id="other")
+    rollback = asked_for(deploy, cast) if by == "a person" else breached(deploy, cast)
+    assert rollback.host_id == "local"
+
+
+def test_what_the_system_undoes_it_undoes_where_its_deploy_was_opened(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    in_force, place = target.component.live, "[environments.production]"
+    forger.edit(in_force, text=in_force.text.replace(place, f'{place}\nruns_on = "b"'))
+    assert Target.objects.get(pk=target.pk).declared.runs_on == "b"
+    assert breached(deploy, cast).host_id == "local"
