@@ -20,7 +20,6 @@ __all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "r
 
 BATCH = 50
 GRACE = timedelta(seconds=15)  # a claim lasts this much longer than the slowest source may take
-ACCEPTABLE = (Watch.Outcome.NEEDS_DECISION, Watch.Outcome.BREACHED)
 
 log = logging.getLogger(__name__)
 
@@ -105,16 +104,20 @@ def release(*, leave: Collection[int] = ()) -> None:
     _live(leave).filter(claimed_until__isnull=False).update(claimed_until=None)
 
 
-def accept(watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: bool = False) -> Watch:
+def accept(
+    watch: Watch, *, by: Actor, why: str, now: datetime, also_breached: bool = False, also_passed: bool = False
+) -> Watch:
     """Let a person pass a watch that needs a decision; raises Conflict when it does not, ValueError without words.
 
     `also_breached` is for a caller that rolls back nothing by itself any more: elsewhere a breach must not be accepted.
+    `also_passed` is for one that cannot believe the row.
     """
     if not unseen.seen_length(why):
         raise ValueError("say in a sentence why this release may stay")
     with audit.turn():
         watch.refresh_from_db()
-        old, open_to_accept = watch.outcome, ACCEPTABLE if also_breached else ACCEPTABLE[:1]
+        old, open_to_accept = watch.outcome, [Watch.Outcome.NEEDS_DECISION]
+        open_to_accept += [Watch.Outcome.BREACHED] * also_breached + [Watch.Outcome.PASSED] * also_passed
         asked = Watch.objects.filter(pk=watch.pk, state=Watch.State.DECIDED).filter(
             outcome=old, outcome__in=open_to_accept
         )

@@ -1,4 +1,4 @@
-"""What a person may do to a rollout: submit, decide, start, abort, roll back, accept, cancel; lock and unlock a target.
+"""What a person may do to a rollout: submit, decide, start, abort, roll back, accept, cancel.
 
 Every verb asks for the person's roles before it acts, and raises Refused with a sentence for the reader. `within` is
 the transaction to act in, where a caller keeps more in it: only what writes stands there, everybody waits for it.
@@ -18,8 +18,21 @@ from approvals.models import Decision, SignOff
 from approvals.signatures import Signed
 from monitoring import audit, watcher
 from monitoring.audit import SYSTEM, Actor
-from rollout import access, attempted, checklist, evidence, freezing, missing, nudge, opening, states, transitions
-from rollout.models import Backup, Rollout, Run, Target
+from rollout import (
+    access,
+    as_told,
+    attempted,
+    borne,
+    checklist,
+    evidence,
+    freezing,
+    missing,
+    nudge,
+    opening,
+    states,
+    transitions,
+)
+from rollout.models import Backup, Rollout, Run
 from rollout.permits import in_person, require, require_free, require_reason, require_room
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -134,6 +147,9 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
     in_person(by, user)
     require(user, rollout.target, access.STOPPERS)
     require_reason(why)
+    as_told.to_its_place(rollout)
+    if rollout.state not in states.ROLLBACK_FROM:
+        as_told.set_right(rollout)
     if rollout.state not in states.ROLLBACK_FROM or not attempted.may_have_changed(rollout):
         raise Refused(f"There is nothing to roll back: the rollout is {states.label(rollout.state)}.")
     restored = backup or opening.backup_of(rollout)
@@ -162,8 +178,11 @@ def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     run = rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING).first()
     if run is None or run.watch is None or not rollout.needs_decision:
         raise Refused("This rollout does not wait for a decision.")
+    left = rollout.automatic_rollback_used or attempted.is_left_to_people(rollout)
     try:
-        watcher.accept(run.watch, by=by, why=why, now=now, also_breached=rollout.automatic_rollback_used)
+        # of which the audit tells something else, whatever its row says: it is asked about all the same
+        anyhow = not borne.is_outcome(run, run.watch)
+        watcher.accept(run.watch, by=by, why=why, now=now, also_breached=left or anyhow, also_passed=anyhow)
     except watcher.Conflict as lost:
         raise Refused(str(lost))
     nudge.run(run.pk)
@@ -180,37 +199,6 @@ def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
         if rollout.sign_off is not None:
             ledger.supersede(rollout.sign_off, why=f"cancelled: {why}", by=by, now=now)
         transitions.move(rollout, R.CANCELLED, by=by, now=now, why=why, state_why=why, ended_at=now)
-
-
-def lock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
-    """Keep everybody from starting anything on a target, with a written reason."""
-    in_person(by, user)
-    require(user, target, access.STOPPERS)
-    require_reason(why)
-    set_lock(target, locked=True, why=why, by=by, now=now)
-
-
-def unlock(target: Target, *, user: User, why: str, by: Actor, now: datetime) -> None:
-    """Let rollouts start on a target again; the reason says why it is safe."""
-    in_person(by, user)
-    require(user, target, access.STOPPERS)
-    require_reason(why)
-    set_lock(target, locked=False, why=why, by=by, now=now)
-
-
-def set_lock(target: Target, *, locked: bool, why: str, by: Actor, now: datetime) -> None:
-    """Lock or unlock a target; raise Refused when it stands so already."""
-    values = {
-        "lock_reason": why if locked else "",
-        "locked_by": by.name if locked else "",
-        "locked_at": now if locked else None,
-    }
-    with audit.turn():
-        if Target.objects.filter(pk=target.pk, locked=not locked).update(locked=locked, **values) != 1:
-            raise Refused(f"{target} is {'locked' if locked else 'not locked'} already.")
-        action = "target.locked" if locked else "target.unlocked"
-        audit.append(action=action, by=by, subject=transitions.subject_of(target), why=why, now=now)
-    target.refresh_from_db()
 
 
 def expire_due(now: datetime) -> None:

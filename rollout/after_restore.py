@@ -13,7 +13,6 @@ from django.contrib.sessions.models import Session
 from monitoring import anchors, audit, incidents
 from monitoring.audit import Actor
 from rollout import (
-    actions,
     borne,
     contradicted,
     endings,
@@ -21,6 +20,7 @@ from rollout import (
     freezing,
     hosts,
     journal,
+    locking,
     nudge,
     opening,
     routing,
@@ -113,7 +113,7 @@ def _lock(target: Target, *, why: str, by: Actor, now: datetime) -> str:
     Target.objects.filter(pk=target.pk).update(epoch=max(target.epoch, seen) + LEAP)
     words = f"{target}: the records say {target.live_version or 'nothing'} is live, on the target is {live}"
     if not target.locked:
-        actions.set_lock(target, locked=True, why=f"{why}. {words}. Unlock it when that is right.", by=by, now=now)
+        locking.set_lock(target, locked=True, why=f"{why}. {words}. Unlock it when that is right.", by=by, now=now)
     return f"{words}; unlock it when that is right"
 
 

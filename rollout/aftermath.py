@@ -9,7 +9,7 @@ from pathlib import Path
 from monitoring import audit, incidents
 from monitoring.audit import SYSTEM
 from monitoring.models import Incident
-from rollout import actions, commands, evidence, opening, runner
+from rollout import commands, evidence, locking, opening, runner
 from rollout.models import Run, Step, Target
 
 
@@ -40,7 +40,7 @@ def lock_after_rollback(run: Run, *, why: str, now: datetime) -> None:
             _attach(run.incident, artifact.name, evidence.path_of(artifact), now)
     if not Target.objects.filter(pk=run.target_id, locked=True).exists():
         reason = f"rolled back from {run.rollout.release.version}: {run.reason}"
-        actions.set_lock(run.target, locked=True, why=reason, by=SYSTEM, now=now)
+        locking.set_lock(run.target, locked=True, why=reason, by=SYSTEM, now=now)
 
 
 def _attach(incident: Incident, name: str, path: Path, now: datetime) -> None:

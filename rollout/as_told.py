@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import F
 
-from monitoring import audit_told
+from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from rollout import opened, states, transitions
 from rollout.models import Rollout, Run, Step, Target
@@ -28,6 +28,28 @@ def put_back(row: Run | Rollout) -> None:
     if told.get("state") in ACTIVE[type(row)]:
         make_way(row.target, but=row)
     _stand(row, told)
+
+
+def set_right(rollout: Rollout) -> None:
+    """Let a rollout on which a person wants to act stand as entries tell; where one was edited, as the others do.
+
+    So no row that somebody wrote keeps people from bringing a service back.
+    """
+    with audit.turn():
+        put_back(rollout)
+        if not _told_of(rollout):
+            found = _states("rollout", audit_told.sound_about("rollout", [rollout.pk]))
+            _stand(rollout, {"state": found[-1]} if found else {})
+
+
+def to_its_place(rollout: Rollout) -> None:
+    """Let a rollout be of the target for which its newest deploy was opened; an older version did not tell."""
+    with audit.turn():
+        deploy = rollout.runs.filter(kind=Run.Kind.DEPLOY).order_by("-pk").first()
+        entry = opened.entry_of(audit_told.sound_about("run", [deploy.pk])) if deploy is not None else None
+        place = Target.objects.filter(pk=entry["data"].get("target", 0)).first() if entry else None
+        if entry and place is not None and opened.is_named(place, entry):
+            _stand(rollout, {"target_id": place.pk})
 
 
 def make_way(target: Target, *, but: Run | Rollout) -> None:
@@ -95,4 +117,4 @@ def _stand(row: Run | Rollout, told: dict[str, Any]) -> None:
     if told and edited.update(**told, version=F("version") + 1):
         kind = transitions.KINDS[type(row)]
         log.warning("the row of %s %s was edited; the audit tells %s, and so it stands again", kind, row.pk, told)
-        row.refresh_from_db(fields=[*told, "version"])
+        row.refresh_from_db(fields=[name.removesuffix("_id") for name in told] + ["version"])

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 
 from approvals import ledger
 from monitoring import anchors, audit
-from rollout import actions, as_told, borne, contradicted, endings, freezing, glass, opening, standing
+from rollout import actions, as_told, borne, contradicted, endings, epochs, freezing, glass, opening, standing
 from rollout.models import BreakGlass, Rollout, Run
 from rollout.permits import TargetHeldError, require_clock, require_room
 from rollout.states import RUN_ACTIVE
@@ -68,7 +68,7 @@ def _begins(run: Run, now: datetime) -> bool:
                 return False  # nothing begins beside it
             if run.kind == Run.Kind.DEPLOY:
                 _ask_again(run.rollout, run, now)
-            epoch = opening.next_epoch(run.target)
+            epoch = epochs.next_epoch(run.target)
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
     except IntegrityError:
         return False  # another run, or an active rollout, holds the target: pulse asks again

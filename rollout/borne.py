@@ -63,6 +63,21 @@ def why_not(run: Run) -> str:
         return f"{problem}{EDITED}" if problem else ""
 
 
+def why_not_end(run: Run) -> str:
+    """Return why the audit does not bear out that a run ends well; empty when it does.
+
+    A deploy whose release a person let stay ends by his word: nothing acts any more, so the chain has to hold since.
+    """
+    with audit.turn():
+        if run.kind != Run.Kind.DEPLOY or run.watch is None or not _is_let_stay(run.watch):
+            return why_not(run)
+        try:
+            problem = next(standing.untold(run, list(run.steps.order_by("number")), whole=False), "")
+        except proven.UNREADABLE as error:
+            problem = f"it cannot be read: {error!r}"
+        return f"{problem}{EDITED}" if problem else ""
+
+
 def not_about(sign_off: SignOff | None, rollout: Rollout) -> str:
     """Return why a sign-off is no consent to a rollout; empty when it is about this one."""
     if sign_off is None:
@@ -76,12 +91,27 @@ def is_outcome(run: Run, watch: Watch) -> bool:
     if (watch.subject_kind, watch.subject_id) != ("rollout", str(run.rollout_id)):
         return False
     with audit.turn():
-        entries = audit_told.about(watch.subject_kind, [watch.subject_id])[0]
-        told = [one for one in entries if one["data"].get("watch") == watch.pk]
-        opened = [one["seq"] for one in told if one["action"] == "watch.opened"]
+        told = _told_of(watch)
         decided = [one["new"] for one in told if one["action"] not in ("watch.opened", "watch.closed") and one["new"]]
-        holds = opened and not audit_told.broken_since(*audit_told.root_of(opened[0]))
-        return bool(holds and decided and decided[-1] == watch.outcome)
+        if not decided or decided[-1] != watch.outcome:
+            return False
+        if _is_let_stay(watch):
+            return True
+        opened = [one["seq"] for one in told if one["action"] == "watch.opened"]
+        return bool(opened and not audit_told.broken_since(*audit_told.root_of(opened[0])))
+
+
+def _told_of(watch: Watch) -> list[Json]:
+    entries = audit_told.about(watch.subject_kind, [watch.subject_id])[0]
+    return [one for one in entries if one["data"].get("watch") == watch.pk]
+
+
+def _is_let_stay(watch: Watch) -> bool:
+    """Say whether a person let a release stay, in a chain that holds since then: he looked at what was before."""
+    last = next((one for one in reversed(_told_of(watch)) if one["new"] and one["action"] != "watch.closed"), None)
+    if last is None or last["action"] != "watch.accepted" or last["actor"]["id"] is None:
+        return False
+    return not audit_told.broken_since(*audit_told.root_of(last["seq"], by_anchor=False))
 
 
 def _problems(run: Run) -> Iterator[str]:
@@ -123,7 +153,9 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
         yield from audit_told.broken_since(*audit_told.root_of(deploy["seq"], by_anchor=False))
     chosen = beginning["data"].get("chosen", by_person)  # an older version did not tell
     if run.restores is not None and (chosen or deploy):
-        yield from told.backup_problems(run.restores, target=run.target, deploy=None if chosen else deploy)
+        yield from told.backup_problems(
+            run.restores, target=run.target, deploy=None if chosen else deploy, chosen=chosen
+        )
     elif run.restores is not None:
         yield NO_DEPLOY
 
@@ -144,7 +176,8 @@ def _deploy_before(run: Run) -> Json | None:
     Whichever rollout the rows of the deploys say that they are of; an older version did not tell.
     """
     mine, here = run.rollout_id, audit_told.of("run", run.rollout.runs.values_list("pk", flat=True))
-    told_so = Q(component=run.target.component.name, body__contains=f'"rollout":{mine}')
+    named = Q(body__contains=f'"rollout":{mine},') | Q(body__contains=f'"rollout":{mine}}}')
+    told_so = Q(component=run.target.component.name) & named
     entries, wrong = audit_told.told(AuditEntry.objects.filter(here | told_so, action="run.deploy.opened"))
     return None if wrong else next((one for one in reversed(entries) if one["data"].get("rollout", mine) == mine), None)
 

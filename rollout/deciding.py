@@ -15,7 +15,20 @@ from approvals.ledger import Refused
 from monitoring import anchors, audit, audit_told, incidents
 from monitoring.audit import Actor
 from monitoring.models import Incident
-from rollout import access, attempted, endings, journal, nudge, opening, permits, probing, standing, states, transitions
+from rollout import (
+    access,
+    as_told,
+    attempted,
+    endings,
+    epochs,
+    journal,
+    nudge,
+    permits,
+    probing,
+    standing,
+    states,
+    transitions,
+)
 from rollout.drivers import Answer
 from rollout.models import Rollout, Run, Step, Target
 from rollout.states import RolloutState as R
@@ -98,6 +111,8 @@ def _asked(rollout: Rollout, *, user: User, why: str, by: Actor, seen: int | Non
     permits.require_reason(why)
     run = Run.objects.with_places().filter(rollout=rollout, state=N.UNKNOWN).first()
     step = run.steps.filter(state=S.UNKNOWN).first() if run is not None else None
+    if rollout.state != R.UNKNOWN:
+        as_told.set_right(rollout)
     if rollout.state != R.UNKNOWN or run is None or step is None:
         raise Refused(f"There is nothing to decide: the rollout is {states.label(rollout.state)}.")
     if seen is not None and seen != run.version:
@@ -179,8 +194,8 @@ def _ask(run: Run, step: Step, *, user: User, why: str, by: Actor, now: datetime
 
 def _go_on(run: Run, *, why: str, by: Actor, now: datetime) -> None:
     """Let an unknown run and its rollout go on, under an epoch that the target has not seen."""
-    opening.lift_for(run)
-    epoch = opening.next_epoch(run.target)
+    epochs.lift_for(run)
+    epoch = epochs.next_epoch(run.target)
     move(run, N.RUNNING, by=by, now=now, why=why, epoch=epoch, again_by=None, again_why="", again_at=None)
     to = R.ROLLING_BACK if run.kind == Run.Kind.ROLLBACK else R.RUNNING
     move(run.rollout, to, by=by, now=now, why=why, state_why="")

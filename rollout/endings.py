@@ -142,6 +142,7 @@ def unknown(run: Run, step: Step | None, *, why: str, now: datetime, title: str 
             move(step, S.UNKNOWN, by=SYSTEM, now=now, why=why, ended_at=now)
         # what the target said of an earlier step is no answer about this one
         move(run, N.UNKNOWN, by=SYSTEM, now=now, why=why, probe={}, probed_at=None)
+        as_told.put_back(run.rollout)
         if states.allowed("rollout", run.rollout.state, R.UNKNOWN):  # else somebody wrote its state: the run is parked
             move(run.rollout, R.UNKNOWN, by=SYSTEM, now=now, why=why, state_why=f"{title}: {why}")
         aftermath.alarm(run, title=f"Outcome unknown: {title}", why=why, runbook="incident", now=now)

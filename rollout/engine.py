@@ -96,7 +96,7 @@ def _go_on(run: Run, now: datetime) -> None:
 def _may_go_on(run: Run, step: Step | None, now: datetime) -> bool:
     """Say whether a run goes on with this step, in the turn in which it does; end it where it may not."""
     borne.take(run, step)
-    if why := borne.why_not(run):
+    if why := borne.why_not(run) if step is not None else borne.why_not_end(run):
         contradicted.end(run, step, why=why, now=now)
     elif run.kind == Run.Kind.DEPLOY and (why := freezing.not_as_signed(run.rollout)):
         endings.deploy_failed(run, why=why, title="Manifest changed", now=now)

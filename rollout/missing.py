@@ -106,8 +106,8 @@ def _backups(now: datetime) -> Iterator[Lost]:
 
 
 def is_gone(backup: Backup, *, now: datetime) -> bool:
-    """Say whether a backup is not to be had; for one that was found lost, look again: its disk may be back."""
-    if backup.removed_why.startswith(FOUND_BAD) and not fault_of(Path(backup.path), backup.size):
+    """Say whether a backup is not to be had; where its row says so, look again: its disk may be back."""
+    if backup.removed_at is not None and not fault_of(Path(backup.path), backup.size):
         set_found(backup, "", now=now)
     return backup.removed_at is not None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from monitoring import canonical
-from rollout.models import Run, Step
+from rollout.models import Run, Step, Target
 
 Json = dict[str, Any]
 STEPS = "steps_sha256"
@@ -63,11 +63,16 @@ def differences(run: Run, entry: Json, *, steps: Iterable[Step] | None) -> Itera
 
 def is_at_place(run: Run, entry: Json) -> bool:
     """Say whether run and rollout are about the target for which the entry says it was opened, by number and name."""
-    target, told = run.target, entry["subject"]
+    target = run.target
     numbers = {"target": target.pk, "component": target.component_id}
-    named = (told["component"], told["environment"]) == (target.component.name, target.environment.name)
     numbered = all(entry["data"].get(name, number) == number for name, number in numbers.items())
-    return named and numbered and run.rollout.target_id == target.pk
+    return is_named(target, entry) and numbered and run.rollout.target_id == target.pk
+
+
+def is_named(target: Target, entry: Json) -> bool:
+    """Say whether a target has the names that an entry tells."""
+    told = entry["subject"]
+    return bool((told["component"], told["environment"]) == (target.component.name, target.environment.name))
 
 
 def plan_of(steps: Iterable[Step]) -> list[Json]:

@@ -3,19 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
 
 from approvals.actors import signs_as
 from approvals.ledger import Refused
 from monitoring import audit, audit_told, incidents, watcher
 from monitoring.audit import Actor
-from monitoring.models import Incident
-from rollout import as_told, attempted, commands, opened, plan, routing, runner, told, transitions
+from monitoring.models import AuditEntry, Incident
+from rollout import as_told, attempted, commands, epochs, opened, plan, routing, runner, told, transitions
 from rollout.config_reader import ComponentError
-from rollout.models import Backup, Rollout, Run, Step, Target
+from rollout.models import Backup, Rollout, Run, Step
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
@@ -75,15 +73,15 @@ def rollback_run(
             reason=why,
             incident=incident,
             restores=restores,
-            epoch=next_epoch(rollout.target),
+            epoch=epochs.next_epoch(rollout.target),
             chosen=backup is not None,
         )
 
 
 def backup_of(rollout: Rollout) -> Backup | None:
-    """Return what a rollback goes back to: by the rollout's row, or, where that names none, as the audit tells."""
+    """Return what a rollback goes back to: as the audit tells, or, where it does not, by the rollout's row."""
     deploys = rollout.runs.filter(kind=Run.Kind.DEPLOY)
-    return rollout.backup or told.taken_by(deploys, target=rollout.target)
+    return told.taken_by(deploys, target=rollout.target) or rollout.backup
 
 
 def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: datetime) -> None:
@@ -91,7 +89,7 @@ def _end_open(rollout: Rollout, *, why: str, by: Actor, automatic: bool, now: da
     for run in rollout.runs.exclude(kind=Run.Kind.VALIDATE).filter(state__in=[N.RUNNING, N.UNKNOWN]):
         to = N.FAILED if automatic or run.state == N.UNKNOWN else N.CANCELLED
         if run.state == N.UNKNOWN:
-            lift_for(run)
+            epochs.lift_for(run)
         end_run(run, to, why=why, by=by, now=now)
 
 
@@ -161,37 +159,27 @@ def _continue_incident(rollout: Rollout, *, why: str, by: Actor, now: datetime) 
 
 def newer_change(rollout: Rollout) -> Rollout | None:
     """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
-    undone = (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
-    later = Rollout.objects.filter(target=rollout.target, started_at__gt=rollout.started_at).exclude(state__in=undone)
-    return next((one for one in later.order_by("-started_at") if attempted.is_shown_or_told(one)), None)
+    place = {"component": rollout.target.component.name, "environment": rollout.target.environment.name}
+    begun = AuditEntry.objects.filter(**place, action=f"rollout.{R.RUNNING.lower()}").order_by("-seq")
+    for pk in begun.values_list("subject_id", flat=True):
+        if pk == str(rollout.pk):
+            return None
+        later = Rollout.objects.filter(target=rollout.target, pk=int(pk)).first() if pk.isdecimal() else None
+        if later is not None and not _is_undone(later) and attempted.is_shown_or_told(later):
+            return later
+    return None
 
 
-def next_epoch(target: Target) -> int:
-    """Raise the target's epoch, the fencing token of what it runs next, and return it."""
-    Target.objects.filter(pk=target.pk).update(epoch=F("epoch") + 1)
-    return Target.objects.values_list("epoch", flat=True).get(pk=target.pk)
+def _is_undone(rollout: Rollout) -> bool:
+    moves = [one for one in audit_told.sound_about("rollout", [rollout.pk]) if one["action"].startswith("rollout.")]
+    states = [one["new"] for one in moves if one["new"]]
+    return bool(states) and states[-1] in (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
 
 
 def say_why(rollout: Rollout, why: str) -> None:
     """Let the page say what a queued run waits for; no move, so that it may be said as often as it is found."""
     waits = Rollout.objects.filter(pk=rollout.pk, state__in=[R.QUEUED, R.VALIDATING])
     waits.exclude(state_why=why).update(state_why=why)
-
-
-def lift_epoch(target: Target, *, seen: int | None = None) -> int:
-    """Raise a target's epoch to what the target has seen, and return it; what runs next gets a higher one.
-
-    Only for people who know that the database lost something: who put back a copy of it, or decide what is unknown.
-    """
-    seen = commands.seen_epoch(target) if seen is None else seen
-    Target.objects.filter(pk=target.pk, epoch__lt=seen).update(epoch=seen)
-    return Target.objects.values_list("epoch", flat=True).get(pk=target.pk)
-
-
-def lift_for(run: Run) -> None:
-    """Raise the epoch of an unknown run's target above what that has seen, as far as its host could look."""
-    here = run.host_id == settings.GR_HOST_ID
-    lift_epoch(run.target, seen=None if here else int(run.probe.get("epoch", 0)))
 
 
 def _open(

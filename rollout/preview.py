@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
-from rollout import freezing
+from rollout import freezing, opening
 from rollout.archive import dump
 from rollout.archive.errors import BackupError
 from rollout.config_reader import ComponentError
@@ -43,9 +43,12 @@ class Undo:
         return ", ".join(parts) + " (what is there now is copied first, where it can be)."
 
 
-def undo_of(rollout: Rollout) -> Undo | None:
-    """Return what rolling this rollout back would undo, or None when there is no backup to go back to."""
-    backup = rollout.backup
+def undo_of(rollout: Rollout, backup: Backup | None = None) -> Undo | None:
+    """Return what rolling this rollout back would undo, or None when there is no backup to go back to.
+
+    `backup`: the one that a person named.
+    """
+    backup = backup or opening.backup_of(rollout)
     if backup is None:
         return None
     target, rows, problem = _target_of(rollout), list[tuple[str, str, int]](), UNREADABLE

@@ -112,7 +112,10 @@ def _unlink(backup: Backup, now: datetime) -> bool:
         log.warning("%s is removed by its row, but stays: %s", backup, kept)
         return False
     try:
-        writer.discard(path)
+        with audit.turn():  # in which nobody takes it for a rollback
+            if not Backup.objects.filter(pk=backup.pk, removed_at__isnull=False).exists():
+                return False
+            writer.discard(path)
         storage.sync_directory(path.parent)
     except OSError as error:
         log.warning("%s is over, but cannot be removed: %s; it is tried again", path, error)

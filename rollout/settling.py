@@ -9,7 +9,7 @@ from approvals.ledger import Refused
 from monitoring import audit
 from monitoring.audit import SYSTEM, Actor
 from monitoring.unseen import REASON_MIN, seen_length
-from rollout import access, actions, opening, permits, probing, states, transitions
+from rollout import access, as_told, epochs, locking, opening, permits, probing, states, transitions
 from rollout.drivers import DRIVERS
 from rollout.drivers.base import version_of
 from rollout.models import Rollout, Target
@@ -27,6 +27,8 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     if seen_length(why) < REASON_MIN:
         raise Refused("Say in a sentence what was found and what was done: it stands in the audit.")
     if rollout.state not in states.TO_SETTLE:
+        as_told.set_right(rollout)
+    if rollout.state not in states.TO_SETTLE:
         raise Refused(f"There is nothing to settle: the rollout is {states.label(rollout.state)}.")
     unknown = rollout.runs.filter(state=N.UNKNOWN).first()
     if probing.is_held(rollout.target, unknown):
@@ -39,10 +41,10 @@ def settle(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
         for run in rollout.runs.filter(state=N.UNKNOWN):
             opening.end_run(run, N.FAILED, why=said, by=SYSTEM, now=now)
         Target.objects.filter(pk=rollout.target_id).update(live_version=live)
-        opening.lift_epoch(rollout.target)
+        epochs.lift_epoch(rollout.target)
         transitions.move(rollout, R.ROLLED_BACK_UNHEALTHY, by=by, now=now, why=said, state_why=said, ended_at=now)
         if not Target.objects.filter(pk=rollout.target_id, locked=True).exists():
-            actions.set_lock(rollout.target, locked=True, why=said, by=SYSTEM, now=now)
+            locking.set_lock(rollout.target, locked=True, why=said, by=SYSTEM, now=now)
 
 
 def _live(target: Target) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from itertools import chain
 from operator import or_
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from approvals import proven
 from monitoring import anchors, audit, audit_told
@@ -69,15 +69,23 @@ def require_unmoved(run: Run, step: Step | None) -> None:
             raise ConflictError(f"{row} was {states.label(row.state)} when you looked, and was moved since")
 
 
-def untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
-    """Yield how a run, its rollout and its steps do not stand as entries tell; return the one that opened it."""
-    entries, wrong = _entries(run, steps, _newest_move(run))
+def untold(run: Run, steps: list[Step], *, whole: bool = True) -> Generator[str, None, Json]:
+    """Yield how a run, its rollout and its steps do not stand as entries tell; return the one that opened it.
+
+    `whole`: nothing may be wrong with any of these entries, and the chain has to hold. For a rollback that a person
+    asked for that is not asked: to bring the service back it is enough that entries which stand tell all of it.
+    """
+    whole = whole and not (run.kind == Run.Kind.ROLLBACK and run.started_by_id is not None)
+    entries, wrong = _entries(run, steps, _newest_move(run), whole=whole)
     yield from wrong
     beginning = yield from _run_untold(run, entries, steps)
     if beginning is None:
         return {"seq": 0}
     yield from _steps_untold(steps, entries)
-    yield from audit_told.broken_since(*audit_told.root_of(beginning["seq"], by_anchor=_goes_by_anchor(run, beginning)))
+    if whole:
+        # over a history that the anchor file does not know the system brings the service back all the same
+        by_anchor = run.kind != Run.Kind.ROLLBACK or not anchors.refusal()
+        yield from audit_told.broken_since(*audit_told.root_of(beginning["seq"], by_anchor=by_anchor))
     moves = [one for one in entries if one["action"].startswith("rollout.")]
     yield from (f"the rollout: {problem}" for problem in proven.state_problems(run.rollout.state, moves))
     return beginning
@@ -86,7 +94,7 @@ def untold(run: Run, steps: list[Step]) -> Generator[str, None, Json]:
 def _newest_move(run: Run) -> Q:
     """Return the condition of the entry that tells how the rollout stands: what was before it is no word about that."""
     mine = audit_told.of("rollout", [run.rollout_id]) & Q(action__startswith="rollout.")
-    newest = AuditEntry.objects.filter(mine).exclude(new="").order_by("-seq").values_list("seq", flat=True).first()
+    newest = _written().filter(mine).exclude(new="").order_by("-seq").values_list("seq", flat=True).first()
     return Q(seq=newest)
 
 
@@ -100,19 +108,15 @@ def _difference(run: Run, step: Step | None) -> str:
         return f"it cannot be read: {error!r}"
 
 
-def _entries(run: Run, steps: list[Step], *others: Q) -> tuple[list[Json], list[str]]:
+def _entries(run: Run, steps: list[Step], *others: Q, whole: bool = True) -> tuple[list[Json], list[str]]:
     mine = audit_told.of("run", [run.pk]) | audit_told.of("step", [step.pk for step in steps])
-    return audit_told.told(AuditEntry.objects.filter(reduce(or_, others, mine)))
+    entries = _written().filter(reduce(or_, others, mine))
+    return audit_told.told(entries) if whole else (audit_told.standing(entries), [])
 
 
-def _goes_by_anchor(run: Run, beginning: Json) -> bool:
-    """Say whether the chain has to hold from before a run was opened.
-
-    For a rollback that a person asked for, or over a history that the anchor file does not know, it need not: what that
-    rests on is looked at entry by entry, and to bring the service back waits for no entry of something else.
-    """
-    by_person = beginning["actor"]["id"] is not None
-    return run.kind != Run.Kind.ROLLBACK or not (by_person or anchors.refusal())
+def _written() -> QuerySet[AuditEntry]:
+    """Return the entries up to the head: beyond it none was appended, and whoever asks for the chain is told so."""
+    return AuditEntry.objects.filter(seq__lte=audit.head()[0])
 
 
 def _run_untold(run: Run, entries: list[Json], steps: list[Step] | None = None) -> Generator[str, None, Json | None]:

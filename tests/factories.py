@@ -194,6 +194,14 @@ def told(run: Run) -> Run:
     return run
 
 
+def begun(rollout: Rollout, *then: str) -> Rollout:
+    """Let the audit tell that a rollout began, and of states after that, which a test wrote past all rules."""
+    subject = transitions.subject_of(rollout)
+    for state in ("RUNNING", *then):
+        audit.append(action=f"rollout.{state.lower()}", by=SYSTEM, subject=subject, new=state, now=NOW)
+    return rollout
+
+
 def pass_over(run: Run, *kinds: str) -> None:
     """Let the steps of these kinds have succeeded, without a command."""
     for step in run.steps.filter(kind__in=kinds):

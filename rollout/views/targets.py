@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from approvals import stepup
 from approvals.ledger import Refused
 from approvals.views_people import confirm_url
-from rollout import actions
+from rollout import locking
 from rollout.middleware import actor_of
 from rollout.models import Target
 from rollout.views.once import claim
@@ -50,7 +50,7 @@ def _set(request: HttpRequest, pk: int, *, locked: bool) -> HttpResponse:
     if not locked and not stepup.is_recent(request, now=timezone.now()):
         raise ProofDueError(target)
     user: Any = request.user
-    verb = actions.lock if locked else actions.unlock
+    verb = locking.lock if locked else locking.unlock
     with claim(request, "component", target.component.name):
         verb(target, user=user, why=request.POST.get("why", ""), by=actor_of(request), now=timezone.now())
     done = (

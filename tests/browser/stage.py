@@ -24,7 +24,7 @@ from approvals import signatures, stepup  # noqa: E402
 from approvals.models import Signature  # noqa: E402
 from monitoring import checkpoints, incidents  # noqa: E402
 from monitoring.audit import SYSTEM, Actor  # noqa: E402
-from rollout import actions, backups, commands, drafting, endings, evidence, freezing, loading, transitions  # noqa: E402
+from rollout import actions, backups, commands, drafting, endings, evidence, freezing, loading, locking, transitions  # noqa: E402
 from rollout.intent import OUTPUT  # noqa: E402
 from rollout.management.commands import demo_world  # noqa: E402
 from rollout.models import Component, Release, Rollout, Run, Target  # noqa: E402
@@ -196,7 +196,7 @@ def nasty(cast: dict[str, User]) -> Rollout:
     commits = [{**same, "subject": one, "author": one} for one in NASTY]
     rollout = freeze(draft_at("nasty", rita, "6.6.6", reason=" ".join(NASTY), commits=commits))
     Release.objects.filter(pk=rollout.release_id).update(notes="\n\n".join(NASTY))
-    actions.lock(rollout.target, user=tom, why=" ".join(NASTY), by=who(tom), now=timezone.now())
+    locking.lock(rollout.target, user=tom, why=" ".join(NASTY), by=who(tom), now=timezone.now())
     return rollout
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 
 from monitoring.audit import SYSTEM
 from monitoring.models import AuditEntry
-from rollout import actions, drafting
+from rollout import actions, drafting, locking
 from rollout.models import Rollout, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -184,9 +184,9 @@ def test_what_runs_is_aborted_not_cancelled(target: Target, cast: dict) -> None:
 
 
 def test_a_lock_is_set_once(target: Target, cast: dict) -> None:
-    actions.set_lock(target, locked=True, why=WHY, by=SYSTEM, now=NOW)
+    locking.set_lock(target, locked=True, why=WHY, by=SYSTEM, now=NOW)
     with pytest.raises(actions.Refused, match="locked already"):
-        actions.set_lock(target, locked=True, why=WHY, by=SYSTEM, now=NOW)
+        locking.set_lock(target, locked=True, why=WHY, by=SYSTEM, now=NOW)
 
 
 def test_every_verb_leaves_an_entry_in_the_audit(target: Target, cast: dict) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from rollout import actions, attempted
+from rollout import actions, attempted, locking
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -33,7 +33,7 @@ def test_a_verb_needs_a_reason(done: Rollout, cast: dict[str, User], verb: Any) 
         verb(done, why=" no ", **who(cast["olaf"]))
 
 
-@pytest.mark.parametrize("verb", [actions.lock, actions.unlock])
+@pytest.mark.parametrize("verb", [locking.lock, locking.unlock])
 def test_a_lock_needs_a_reason(target: Target, cast: dict[str, User], verb: Any) -> None:
     with pytest.raises(actions.Refused, match="Give a reason"):
         verb(target, why=" no ", **who(cast["olaf"]))
@@ -73,7 +73,7 @@ def test_a_backup_that_was_removed_is_not_gone_back_to(done: Rollout, cast: dict
 
 def test_below_a_newer_change_nothing_is_rolled_back(done: Rollout, cast: dict[str, User]) -> None:
     newer = factories.make_draft(done.target, cast["rita"], "1.2.0")
-    factories.put_in(newer, R.FAILED, started_at=factories.later(60))
+    factories.put_in(factories.begun(newer), R.FAILED, started_at=factories.later(60))
     with pytest.raises(actions.Refused, match=rf"Rollout {newer.pk} \(1.2.0\) changed .* roll that one back first"):
         actions.roll_back(done, why=WHY, backup=backup_of(done), **who(cast["olaf"]))
 

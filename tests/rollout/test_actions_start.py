@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from monitoring import anchors
-from rollout import actions, engine
+from rollout import actions, engine, locking
 from rollout.models import Freeze, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -62,7 +62,7 @@ def test_a_decision_that_was_edited_in_the_database_is_refused_at_the_click(targ
 
 def test_nothing_starts_on_a_locked_target(target: Target, cast: dict) -> None:
     approved = factories.make_approved(target, cast)
-    actions.lock(approved.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
+    locking.lock(approved.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
     with pytest.raises(actions.Refused, match="locked by tom: disk is being changed"):
         VERBS["start"](approved, cast["olaf"], actor(cast["olaf"]))
 
@@ -144,10 +144,10 @@ def test_an_approver_who_lost_his_role_meanwhile_does_not_count(target: Target, 
 def test_a_target_that_was_locked_meanwhile_lets_it_wait(target: Target, cast: dict, fake: FakeRunner) -> None:
     run = queued(target, cast)
     tom = {"user": cast["tom"], "by": actor(cast["tom"]), "now": NOW}
-    actions.lock(target, why="disk is being changed", **tom)
+    locking.lock(target, why="disk is being changed", **tom)
     engine.advance(run.pk)
     assert fresh(run.rollout).state == R.QUEUED
-    actions.unlock(target, why="disk is changed", **tom)
+    locking.unlock(target, why="disk is changed", **tom)
     engine.advance(run.pk)
     assert fresh(run.rollout).state == R.RUNNING
 

@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 
 from monitoring.models import Incident
-from rollout import actions, commands, deciding, engine, losing, opening, probing, recovering, runner
+from rollout import actions, commands, deciding, engine, epochs, losing, probing, recovering, runner
 from rollout.drivers import Answer, DriverError, fence
 from rollout.intent import STALE, Outcome
 from rollout.models import Run, Target
@@ -242,8 +242,8 @@ def test_a_rollback_out_of_an_unknown_goes_above_it_too(deploy: Run, cast: dict,
 
 def test_an_epoch_is_lifted_to_what_the_target_has_seen(target: Target) -> None:
     fence.enter(target.spec.root_path, epoch=12, run="run3@x", token="run3-step5-try1")
-    assert opening.lift_epoch(target) == 12
-    assert opening.next_epoch(target) == 13
+    assert epochs.lift_epoch(target) == 12
+    assert epochs.next_epoch(target) == 13
 
 
 @pytest.fixture

@@ -239,7 +239,7 @@ def test_only_the_newest_change_of_a_target_can_be_rolled_back(
     drive(deploy, fake)
     factories.decide_watches("PASSED", "well")
     engine.advance(deploy.pk)
-    newer = succeeded(target, cast, "1.2.0", 10**9)
+    newer = factories.begun(succeeded(target, cast, "1.2.0", 10**9))
     with pytest.raises(actions.Refused, match=f"Rollout {newer.pk} .1.2.0. changed"):
         click_roll_back(deploy, cast["tom"])
 
@@ -250,7 +250,7 @@ def test_a_newer_change_that_was_rolled_back_does_not_stand_in_the_way(
     drive(deploy, fake)
     factories.decide_watches("PASSED", "well")
     engine.advance(deploy.pk)
-    factories.put_in(succeeded(target, cast, "1.2.0", 10**9), R.ROLLED_BACK)
+    factories.begun(succeeded(target, cast, "1.2.0", 10**9), "ROLLED_BACK")
     assert click_roll_back(deploy, cast["tom"]).state == "RUNNING"
 
 

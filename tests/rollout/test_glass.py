@@ -13,7 +13,7 @@ from approvals.ledger import Refused
 from approvals.models import SignOff
 from monitoring import guards
 from monitoring.models import AuditEntry, Incident, Notice
-from rollout import actions, engine, glass_record, guarded
+from rollout import actions, engine, glass_record, guarded, locking
 from rollout.models import Artifact, BreakGlass, Freeze, Rollout, Run, Target
 from rollout.states import RolloutState as R
 from tests import factories
@@ -111,7 +111,7 @@ def test_a_manifest_that_no_longer_holds_is_not_passed_over(waiting: Rollout, ca
 
 
 def test_a_lock_is_not_passed_over(waiting: Rollout, cast: Cast) -> None:
-    actions.lock(waiting.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
+    locking.lock(waiting.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
     with pytest.raises(Refused, match="locked by tom"):
         break_glass(waiting, cast["olaf"])
 
@@ -237,7 +237,7 @@ def test_a_starter_who_lost_the_role_after_the_click_begins_nothing(
 
 def test_a_lock_after_the_click_lets_it_wait(waiting: Rollout, cast: Cast, fake: FakeRunner) -> None:
     run = break_glass(waiting, cast["olaf"]).run
-    actions.lock(waiting.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
+    locking.lock(waiting.target, user=cast["tom"], why="disk is being changed", by=actor(cast["tom"]), now=NOW)
     engine.advance(run.pk)
     assert fresh(waiting).state == R.QUEUED
 

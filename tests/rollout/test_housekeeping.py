@@ -164,6 +164,7 @@ def test_a_backup_outside_our_folder_is_never_removed(old: Backup, tmp_path: Pat
 def test_nobody_is_offered_a_rollback_to_a_backup_that_went(old: Backup, target: Target, cast: dict) -> None:
     rollout = with_effects(make_deployed(target, cast, R.SUCCEEDED, backup=old))
     Backup.objects.filter(pk=old.pk).update(removed_at=NOW, removed_why="removed by retention after 30 days")
+    Path(old.path).unlink()
     olaf = cast["olaf"]
     with pytest.raises(Refused, match="was removed by retention after 30 days"):
         actions.roll_back(factories.fresh(rollout), user=olaf, why="it is slow", by=actor(olaf), now=NOW)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 
+from monitoring.models import AuditEntry
 from rollout import actions, engine
 from rollout.intent import Intent
 from rollout.models import Effect, Environment, Rollout, Run, Step, Target
@@ -56,9 +57,28 @@ def test_nobody_brings_an_older_backup_in_by_rows_of_the_deploy(
 ) -> None:
     older = factories.make_backup(target, "/older.zip", sha256="c" * 64)
     deploy = drive(started(target, cast), fake)
+    own = fresh(deploy.rollout).backup
     forger.edit(fresh(deploy.rollout), backup_id=older.pk)
     trick(deploy)
-    restores_nothing(start(deploy, cast), fake)
+    rollback = drive(start(deploy, cast), fake)
+    assert (rollback.restores, state(rollback)[1]) == (own, "ROLLED_BACK")
+
+
+@pytest.mark.parametrize("start", [breached, asked_for])
+def test_nor_where_the_entry_of_its_own_was_edited(
+    target: Target, cast: Cast, fake: FakeRunner, start: Callable
+) -> None:
+    older = factories.make_backup(target, "/older.zip", sha256="c" * 64)
+    deploy = drive(started(target, cast), fake)
+    forger.edit(fresh(deploy.rollout), backup_id=older.pk)
+    factories.decide_watches("BREACHED")
+    forger.edit(AuditEntry.objects.get(action="backup.taken", body__contains=f'"run":{deploy.pk}'), subject_label="x")
+    begun = len(fake.started)
+    if start is asked_for:
+        drive(asked_for(deploy, cast), fake)
+    else:
+        engine.advance(deploy.pk)
+    assert fake.started[begun:] == [] and state(deploy)[1] != "ROLLED_BACK"
 
 
 @pytest.mark.parametrize("start", [breached, asked_for])
@@ -68,8 +88,10 @@ def test_only_the_backup_that_the_deploy_took_is_restored_where_nobody_named_one
 ) -> None:
     deploy = drive(started(target, cast), fake)
     later = factories.make_backup(Target.objects.get(environment__name=environment), "/later.zip", sha256="e" * 64)
+    own = fresh(deploy.rollout).backup
     forger.edit(fresh(deploy.rollout), backup_id=later.pk)
-    restores_nothing(start(deploy, cast), fake)
+    rollback = drive(start(deploy, cast), fake)
+    assert (rollback.restores, state(rollback)[1]) == (own, "ROLLED_BACK")
 
 
 def test_a_backup_that_is_said_to_be_of_another_version_is_not_restored(

@@ -12,7 +12,7 @@ from approvals import changes, factors, roles
 from approvals.ledger import Refused
 from monitoring.audit import Actor
 from monitoring.models import AuditEntry
-from rollout import actions, scan, tokens
+from rollout import locking, scan, tokens
 from rollout.models import Token
 from tests.approvals.soft_passkey import SoftPasskey
 from tests.factories import NOW, actor, asker, make_target
@@ -163,7 +163,7 @@ def test_a_token_makes_no_token(dhash, cast):
 def test_a_token_locks_no_target(dhash, cast):
     through_api = Actor(id=cast["olaf"].pk, name="olaf", via="api")
     with pytest.raises(Refused, match="A token can never"):
-        actions.lock(dhash.targets.first(), user=cast["olaf"], why="because I can", by=through_api, now=NOW)
+        locking.lock(dhash.targets.first(), user=cast["olaf"], why="because I can", by=through_api, now=NOW)
 
 
 def test_a_token_with_the_prefix_of_another_finds_nothing(dhash, cast):

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from monitoring.audit import Actor
-from rollout import actions, drafting
+from rollout import actions, drafting, locking
 from rollout.models import Rollout
 from tests.factories import NOW
 
@@ -19,7 +19,7 @@ VERBS: dict[str, Verb] = {
     "roll_back": lambda rollout, user, by: actions.roll_back(rollout, user=user, why=WHY, by=by, now=NOW),
     "accept": lambda rollout, user, by: actions.accept(rollout, user=user, why=WHY, by=by, now=NOW),
     "cancel": lambda rollout, user, by: actions.cancel(rollout, user=user, why=WHY, by=by, now=NOW),
-    "lock": lambda rollout, user, by: actions.lock(rollout.target, user=user, why=WHY, by=by, now=NOW),
-    "unlock": lambda rollout, user, by: actions.unlock(rollout.target, user=user, why=WHY, by=by, now=NOW),
+    "lock": lambda rollout, user, by: locking.lock(rollout.target, user=user, why=WHY, by=by, now=NOW),
+    "unlock": lambda rollout, user, by: locking.unlock(rollout.target, user=user, why=WHY, by=by, now=NOW),
     "tune": lambda rollout, user, by: drafting.tune(rollout, changes={}, accepted=True, user=user, by=by, now=NOW),
 }

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from rollout import actions, attempted, backups, driving, plan, preview, shell, states
+from rollout import actions, as_told, attempted, backups, driving, opening, plan, preview, shell, states
 from rollout.models import Backup, Rollout, Run, Target
 from rollout.states import RolloutState as R
 
@@ -61,8 +61,7 @@ class Command(shell.ActingCommand):
         self.say(f"{target} is back at {backup.release_version}; it is locked until somebody unlocks it with a reason")
 
     def _dry_run(self, rollout: Rollout, backup: Backup) -> None:
-        rollout.backup = backup
-        undo = preview.undo_of(rollout)
+        undo = preview.undo_of(rollout, backup)
         if undo is not None:
             self.say(undo.sentence)
             for database, table, count in undo.rows:
@@ -86,6 +85,8 @@ def rollout_to_undo(target: Target, number: int | None) -> Rollout:
     if newest is None:
         raise CommandError(f"nothing that this system did on {target} can be rolled back: no rollout changed it yet")
     rollout = shell.rollout_of(newest.rollout_id)
+    if rollout.state not in states.ROLLBACK_FROM:
+        as_told.set_right(rollout)
     if rollout.state not in states.ROLLBACK_FROM or not attempted.may_have_changed(rollout):
         stands = f"rollout {rollout.pk} ({rollout}), the last to change {target}, is {states.label(rollout.state)}"
         raise CommandError(f"there is nothing to roll back: {stands}")
@@ -94,6 +95,7 @@ def rollout_to_undo(target: Target, number: int | None) -> Rollout:
 
 def _own_backup(rollout: Rollout, target: Target) -> Backup:
     """Return the backup that the rollout took before its deploy, read whole; raise when it is missing or corrupt."""
-    if rollout.backup is None:
+    backup = opening.backup_of(rollout)
+    if backup is None:
         raise CommandError(f"rollout {rollout.pk} has no verified backup; name one with --backup")
-    return backups.examine(target, Path(rollout.backup.path), now=timezone.now())
+    return backups.examine(target, Path(backup.path), now=timezone.now())
