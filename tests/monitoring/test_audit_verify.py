@@ -1,6 +1,7 @@
 """A chain that is verified in pieces says what one pass would."""
 
 import os
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,9 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from monitoring import audit_verify, checks, guards
+from monitoring.audit_times import Times
 from monitoring.audit_verify import GENESIS, WHOLE
-from monitoring.models import AuditEntry
+from monitoring.models import AuditEntry, AuditHead
 from tests.monitoring.test_audit import append
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +92,52 @@ def test_heads_from_outside_are_compared_after_the_pieces_are_joined(chain: None
     known = {3: AuditEntry.objects.get(seq=3).hash, 11: "c" * 64}
     found = audit_verify.verify_database(known, chosen=cut(3), spread=one_by_one).problems
     assert len(found) == 1 and found[0].startswith("#11: known from outside")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("outer", [transaction.atomic, nullcontext], ids=["in a transaction", "alone"])
+@pytest.mark.django_db(transaction=True)
+def test_what_is_appended_while_the_entries_are_read_is_no_break(outer: Any, number: int) -> None:
+    with transaction.atomic():
+        for name in range(ENTRIES):
+            append(action=f"rollout.{name}")
+    late = iter(range(1))
+
+    def meanwhile(work: Any, chosen: list[Any]) -> list[Any]:
+        found = one_by_one(work, chosen)
+        for _ in late:  # once, before the checkpoints are looked at
+            with transaction.atomic():
+                append(action="rollout.late")
+        return found
+
+    with outer():
+        found = audit_verify.verify_database(chosen=cut(number), spread=meanwhile)
+    assert (found.problems, found.count) == ([], ENTRIES + 1)
+
+
+def test_what_is_appended_between_the_head_and_its_times_is_no_break(
+    chain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, real = iter(range(1)), Times.problem
+
+    def meanwhile(times: Times) -> str:
+        for _ in late:
+            append(action="rollout.late")
+        return real(times)
+
+    monkeypatch.setattr(Times, "problem", meanwhile)
+    assert audit_verify.verify_database().problems == []
+
+
+def test_an_entry_that_is_appended_to_an_edited_head_is_told_all_the_same(chain: None) -> None:
+    def meanwhile(work: Any, chosen: list[Any]) -> list[Any]:
+        found = one_by_one(work, chosen)
+        if AuditEntry.objects.count() == ENTRIES:
+            AuditHead.objects.update(seq=ENTRIES + 5)
+            append(action="rollout.late")
+        return found
+
+    assert audit_verify.verify_database(spread=meanwhile).problems[0].startswith(f"#{ENTRIES + 6}: expected #13")
 
 
 def where(piece: audit_verify.Piece) -> tuple[int | None, int]:
