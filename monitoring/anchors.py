@@ -7,7 +7,7 @@ or a person gave entries up, that a key was lost.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from . import audit, storage
-from .audit import SYSTEM, Actor, Subject
+from .audit import SYSTEM, Subject
 from .models import AuditEntry, Checkpoint
 from .verify import Signed, number_of
 
@@ -78,21 +78,6 @@ def line_of(one: Checkpoint) -> str:
     return json.dumps({"checkpoint": one.body, "signature": one.signature}, ensure_ascii=False)
 
 
-def accept(*, by: Actor, why: str, now: datetime, broken: Sequence[str] = ()) -> None:
-    """Let the database as it is be the right one from here on, though the file knows another; audited.
-
-    What the file knows beyond it is given up: that stands in both, and whoever verifies is told. So is how the chain is
-    `broken` behind what the file knows, which stays as it is: the chain is only gone on with.
-    """
-    data: dict[str, Any] = given_up()
-    action = "audit.break_accepted" if broken else "audit.set_back_accepted"
-    if broken:
-        data["broken"] = list(broken)
-    with audit.turn():
-        audit.append(action=action, by=by, subject=ABOUT, why=why, data=data, now=now)
-    note_accepted(int(data["back_to"]), why=why, now=now)
-
-
 def given_up() -> dict[str, int | str]:
     """Return, as the data of an entry, up to where the database is what the file knows, and what is given up beyond."""
     known, seq = last(), audit.head()[0]
@@ -106,8 +91,6 @@ def given_up() -> dict[str, int | str]:
 
 def note_accepted(back_to: int, *, why: str, now: datetime) -> None:
     """Write into the file that the database as it is now is the right one; the audit tells it already."""
-    if last() is None:
-        return  # the file is begun anew, by pulse
     seq, digest = audit.head()
     append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why))
 

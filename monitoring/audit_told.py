@@ -66,12 +66,6 @@ def is_known(kind: str, pk: object) -> bool:
     return AuditEntry.objects.filter(of(kind, [pk])).exists()
 
 
-def accepted_breaks() -> set[str]:
-    """Return what an admin accepted as broken, in the words in which the verification tells of it."""
-    entries, _, loose = _read(AuditEntry.objects.filter(action="audit.break_accepted"))
-    return {problem for one in entries if one["seq"] not in loose for problem in one["data"].get("broken", ())}
-
-
 def broken_since(seq: int, digest: str) -> list[str]:
     """Return what is wrong with the chain from the entry after that one, which has that hash, to the head.
 
@@ -85,7 +79,8 @@ def broken_since(seq: int, digest: str) -> list[str]:
             last, head = audit.head()
             sound.put(later, into=found)
             if not found.problems and (found.last, found.head) != (last, head):
-                return [f"the head of the audit is #{last}, but its last entry is #{found.last}"]
+                what = "which has another hash" if found.last == last else f"but its last entry is #{found.last}"
+                return [f"the head of the audit is #{last}, {what}"]
     verify_checkpoints((), found)
     return found.problems
 

@@ -12,6 +12,7 @@ from json.encoder import encode_basestring as quoted  # what json.dumps makes of
 
 from . import audit_export
 from .audit_times import Times
+from .breaks import Breaks
 from .verify import GENESIS, NOTED, Result, reader, verify_entries
 
 TEXT = r'"[ !#-\[\]-\U0010ffff]*"'  # without quotes, backslashes and controls; faster said so than as what it is not
@@ -30,8 +31,9 @@ def verify(
     after: tuple[int, str] = (0, GENESIS),
     named: Iterable[int] = (),
     times: Times | None = None,
+    breaks: Breaks | None = None,
 ) -> Result:
-    """Return what `verify_entries` finds in these rows; `times` learns when those were that hold."""
+    """Return what `verify_entries` finds in these rows; `times` learns when those were that hold, `breaks` all else."""
     wanted, result, see = frozenset(named), Result(last=after[0], head=after[1]), (times or Times()).see
     seq, prev, count = *after, 0
     for one in entries:
@@ -43,9 +45,11 @@ def verify(
         else:
             part = verify_entries([audit_export.row_of(one)], after=(seq, prev), named=wanted)
             put(part, into=result)
-            seq, prev = result.last, result.head
             if part.ok:
                 see(str(one[0]))
+            elif breaks is not None:
+                breaks.see(prev, one[4], part.problems)
+            seq, prev = result.last, result.head
     result.count, result.last, result.head = result.count + count, seq, prev
     return result
 

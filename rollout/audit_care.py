@@ -8,27 +8,24 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from approvals.ledger import Refused
-from monitoring import anchors, audit, audit_told, checkpoints, signing
+from monitoring import acceptance, anchors, audit, chain_watch, checkpoints, signing
 from monitoring.audit import Actor
 from monitoring.signing import SigningError
-from monitoring.verify import GENESIS
 from rollout import access
 from rollout.permits import in_person, require_reason
 
 
 def accept(*, user: User, why: str, by: Actor, now: datetime) -> str:
-    """Let the database as it is be the right one, though the anchor file knows another, or the chain broke since."""
+    """Let the database as it is be the right one, though the anchor file knows another, or the chain is broken."""
     _require_admin(user, by, why)
+    held = chain_watch.passed()  # before the turn, in which all others wait
     with audit.turn():
-        known = anchors.last() or anchors.Point(0, GENESIS)
-        broken = [] if anchors.refusal() else audit_told.broken_since(known.seq, known.hash or GENESIS)
-        if not (broken or anchors.refusal()):
-            raise Refused("The audit holds and agrees with the anchor file: there is nothing to accept.")
-        anchors.accept(by=by, why=why, now=now, broken=broken)
-    if broken:
-        told = f"{'; '.join(broken[:5])}{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}"
-        return f"Accepted: {told}. `audit verify` goes on to tell of it; deploys may begin again."
-    return "Accepted, in the audit and in the anchor file. Deploys may begin again."
+        if rows := acceptance.beyond():
+            raise Refused(rows)
+        told = acceptance.accept(by=by, why=why, now=now, held=held)
+    if not told:
+        raise Refused("The audit holds and agrees with the anchor file: there is nothing to accept.")
+    return f"Accepted: {told}. Deploys may begin again."
 
 
 def rotate_key(*, user: User, why: str, by: Actor, now: datetime) -> str:

@@ -6,7 +6,7 @@ import json
 import pytest
 from django.db import connection
 
-from monitoring import anchoring, anchors, audit, audit_verify, canonical, checkpoints, guards, signing
+from monitoring import acceptance, anchoring, anchors, audit, audit_verify, canonical, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 
 from .effects import NOW, RITA, later
@@ -102,7 +102,7 @@ def test_the_old_key_comes_back_with_an_old_database(how):
     set_back(3)
     checkpoints.key_file().chmod(0o600)
     checkpoints.key_file().write_bytes(old)
-    anchors.accept(by=RITA, why="restored", now=later(200))
+    acceptance.accept(by=RITA, why="restored", now=later(200))
     go_on(300, 500)
     assert_kept_up()
 

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection
 
-from monitoring import anchoring, anchors, audit, audit_verify, checkpoints, guards, signing
+from monitoring import acceptance, anchoring, anchors, audit, audit_verify, checkpoints, guards, signing
 from monitoring.models import AuditEntry, AuditHead, Checkpoint
 
 from .effects import NOW, RITA, later
@@ -75,14 +75,14 @@ def test_a_second_history_gets_no_signature(known, caplog):
 
 def test_what_an_admin_accepts_is_explained_in_audit_and_file(known):
     set_back(3)
-    anchors.accept(by=RITA, why="an old copy was restored", now=later(1))
+    acceptance.accept(by=RITA, why="an old copy was restored", now=later(1))
     entry = AuditEntry.objects.get(action="audit.set_back_accepted")
     assert '"back_to":3' in entry.body and '"given_up":5' in entry.body and lines()[-1] == "accepted"
 
 
 def test_after_that_the_file_goes_on(known):
     set_back(3)
-    anchors.accept(by=RITA, why="an old copy was restored", now=later(1))
+    acceptance.accept(by=RITA, why="an old copy was restored", now=later(1))
     notary().look(later(2))
     assert anchors.refusal() == "" and lines() == ["checkpoint", "accepted"]
     write(1)

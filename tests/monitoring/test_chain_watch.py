@@ -4,10 +4,12 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from monitoring import audit, chain_watch, guards
+from monitoring import acceptance, audit, chain_watch, guards
 from monitoring.audit import SYSTEM, Subject
 from monitoring.chain_watch import ChainWatch
-from monitoring.models import AuditEntry
+from monitoring.models import AuditEntry, AuditHead
+
+from .signed import house
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +108,83 @@ def test_entries_that_were_cut_off_are_missed() -> None:
     write(2)
     AuditEntry.objects.filter(seq__gt=4).delete()
     assert watch.look(timezone.now()).problems == ("the head row says #6, but the chain ends at #4",)
+
+
+@pytest.fixture
+def met(short: None, settings, tmp_path) -> tuple[ChainWatch, list[float]]:
+    """Let a watch have met a break far before the head; return it with its clock."""
+    house(settings, tmp_path)
+    write(9)
+    tamper(3, why="nothing to see")
+    now = [0.0]
+    watch = ChainWatch(clock=lambda: now[0], start=lambda work: work())
+    watch.look(timezone.now())
+    assert (watch.look(timezone.now()).ok, watch.held.seq) == (False, 4)
+    return watch, now
+
+
+def accept() -> None:
+    acceptance.accept(by=SYSTEM, why="we know", now=timezone.now())
+
+
+def test_a_break_that_was_put_right_is_gone_with_the_next_whole_pass(met: tuple[ChainWatch, list[float]]) -> None:
+    watch, now = met
+    tamper(3, why="")
+    assert not watch.look(timezone.now()).ok
+    now[0] = chain_watch.AGAIN_S + 1
+    watch.look(timezone.now())
+    held = watch.look(timezone.now())
+    assert (held.ok, held.seq) == (True, 9)
+
+
+def test_a_break_that_stays_is_told_after_the_next_whole_pass_too(met: tuple[ChainWatch, list[float]]) -> None:
+    watch, now = met
+    for _ in range(3):
+        now[0] += chain_watch.AGAIN_S + 1
+        assert watch.look(timezone.now()).problems[0].startswith("#3: why shows")
+
+
+def test_a_break_that_is_accepted_is_gone_at_once(met: tuple[ChainWatch, list[float]]) -> None:
+    watch, _ = met
+    accept()
+    write(4)
+    watch.look(timezone.now())
+    held = watch.look(timezone.now())
+    assert (held.ok, held.complete) == (True, True)
+
+
+def test_on_the_way_to_an_acceptance_nothing_before_it_is_told(met: tuple[ChainWatch, list[float]]) -> None:
+    accept()
+    left: list[chain_watch.Work] = []
+    watch = ChainWatch(start=left.append)
+    watch.look(timezone.now())
+    seen = [chain_watch._step(chain_watch.Held())]
+    while not seen[-1].complete:
+        seen.append(chain_watch._step(seen[-1]))
+    assert [one.ok for one in seen] == [True] * len(seen) and seen[-1].seq == 10
+
+
+def test_a_break_that_nobody_accepted_is_told_behind_one_that_was(met: tuple[ChainWatch, list[float]]) -> None:
+    accept()
+    write(3)
+    tamper(12, why="nothing to see")
+    watch = ChainWatch(start=lambda work: work())
+    watch.look(timezone.now())
+    assert [one[:9] for one in watch.look(timezone.now()).problems] == ["#12: why "]
+
+
+def test_a_database_that_was_set_back_is_read_anew_once_that_is_accepted(settings, tmp_path) -> None:
+    house(settings, tmp_path)
+    write(6)
+    watch = ChainWatch(start=lambda work: work())
+    watch.look(timezone.now())
+    guards.remove(connection, guards.Guard(model=AuditEntry))
+    AuditEntry.objects.filter(seq__gt=3).delete()
+    AuditHead.objects.update(seq=3, hash=AuditEntry.objects.get(seq=3).hash)
+    assert watch.look(timezone.now()).problems == ("the head row says #3, entry #6 was there before",)
+    with audit.turn():
+        about = Subject(kind="audit", id="1", label="audit")
+        audit.append(action="audit.set_back_accepted", by=SYSTEM, subject=about, now=timezone.now())
+    watch.look(timezone.now())
+    held = watch.look(timezone.now())
+    assert (held.ok, held.seq, held.newest) == (True, 4, 4)
