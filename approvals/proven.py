@@ -120,7 +120,8 @@ def all_problems() -> Iterator[str]:
         if any(problems(sign_off)):  # or somebody decided meanwhile: in a turn nobody does
             with audit.turn():
                 found = list(problems(SignOff.objects.get(pk=sign_off.pk)))
-            yield from (f"{sign_off}: {problem}" for problem in found)
+            # whoever verifies is told of each break, and has no need of being told to verify
+            yield from (f"{sign_off}: {problem.removesuffix(audit_told.WHAT_TO_DO)}" for problem in found)
     yield from (f"sign-off {pk}: #{seq} tells that it was opened, but it is not there" for pk, seq in told.items())
 
 
@@ -190,7 +191,7 @@ def _broken(sign_off: SignOff, decisions: list[Decision]) -> Iterator[str]:
     rows = _about(sign_off).filter(action=OPENED).order_by("seq").values_list("seq", "body")
     first = next((seq for seq, body in rows if mine.search(body)), None)
     if first is not None:  # else nothing opened it, which `problems` says
-        yield from audit_told.broken_since(*audit_told.root_of(min([first, *_let_by(decisions)])))
+        yield from audit_told.broken_from(min([first, *_let_by(decisions)]))
 
 
 def _let_by(decisions: list[Decision]) -> Iterator[int]:

@@ -11,6 +11,7 @@ from .models import AuditEntry
 from .verify import GENESIS, Result, problems_of, verify_checkpoints
 
 Json = dict[str, Any]
+WHAT_TO_DO = " (`manage.py audit verify` names every break; `manage.py audit accept` lets new work go on over it)"
 # what reading a body that anybody may have written can raise
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -22,7 +23,7 @@ def told(entries: QuerySet[AuditEntry]) -> tuple[list[Json], list[str]]:
     edited alone. Whether the chain as a whole holds is asked by `audit_verify` and the anchors.
     """
     found, wrong, loose = _read(entries)
-    return found, wrong + [f"#{seq}: the chain does not go on from it" for seq in loose]
+    return found, _advised([*wrong, *(f"#{seq}: the chain does not go on from it" for seq in loose)])
 
 
 def sound_about(kind: str, ids: Iterable[object]) -> list[Json]:
@@ -83,6 +84,16 @@ def broken_since(seq: int, digest: str) -> list[str]:
                 return [f"the head of the audit is #{last}, {what}"]
     verify_checkpoints((), found)
     return found.problems
+
+
+def broken_from(seq: int, *, by_anchor: bool = True) -> list[str]:
+    """Return what is wrong with the chain that is to hold an entry, for people: from the `root_of` that to the head."""
+    return _advised(broken_since(*root_of(seq, by_anchor=by_anchor)))
+
+
+def _advised(problems: list[str]) -> list[str]:
+    """Return breaks with what to do behind the first: pages show no other."""
+    return [f"{problems[0]}{WHAT_TO_DO}", *problems[1:]] if problems else []
 
 
 def _go_on(seq: int, digest: str) -> Result:

@@ -73,7 +73,7 @@ def _unsound(entries: list[Json], wrong: list[str]) -> Iterator[str]:
         yield "no entry of the audit tells of it"
         return
     first = next((one["seq"] for one in entries if one["new"] == R.QUEUED), entries[0]["seq"])
-    yield from audit_told.broken_since(*audit_told.root_of(first, by_anchor=False))
+    yield from audit_told.broken_from(first, by_anchor=False)
 
 
 def _is_told(rollout: Rollout, entries: list[Json]) -> bool:

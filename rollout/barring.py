@@ -117,7 +117,7 @@ def _differences(rollout: Rollout, manifest: Mapping[str, Any], entries: list[Js
 
 def _broken(entries: list[Json]) -> Iterator[str]:
     """Yield what is wrong with the chain since the first of these, so that none is hidden from who looks for it."""
-    yield from audit_told.broken_since(*audit_told.root_of(entries[0]["seq"], by_anchor=False))
+    yield from audit_told.broken_from(entries[0]["seq"], by_anchor=False)
 
 
 def _told_duties(manifest: Mapping[str, Any], entries: list[Json]) -> dict[str, set[int]]:

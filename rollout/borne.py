@@ -98,7 +98,7 @@ def is_outcome(run: Run, watch: Watch) -> bool:
         if _is_let_stay(watch):
             return True
         opened = [one["seq"] for one in told if one["action"] == "watch.opened"]
-        return bool(opened and not audit_told.broken_since(*audit_told.root_of(opened[0])))
+        return bool(opened and not audit_told.broken_from(opened[0]))
 
 
 def _told_of(watch: Watch) -> list[Json]:
@@ -111,7 +111,7 @@ def _is_let_stay(watch: Watch) -> bool:
     last = next((one for one in reversed(_told_of(watch)) if one["new"] and one["action"] != "watch.closed"), None)
     if last is None or last["action"] != "watch.accepted" or last["actor"]["id"] is None:
         return False
-    return not audit_told.broken_since(*audit_told.root_of(last["seq"], by_anchor=False))
+    return not audit_told.broken_from(last["seq"], by_anchor=False)
 
 
 def _problems(run: Run) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _edited(run: Run, beginning: Json) -> Iterator[str]:
         yield NO_DEPLOY
     by_person = beginning["actor"]["id"] is not None
     if deploy and not by_person:  # nobody looks at what the system undoes: nothing may be hidden since it was done
-        yield from audit_told.broken_since(*audit_told.root_of(deploy["seq"], by_anchor=False))
+        yield from audit_told.broken_from(deploy["seq"], by_anchor=False)
     chosen = beginning["data"].get("chosen", by_person)  # an older version did not tell
     if run.restores is not None and (chosen or deploy):
         yield from told.backup_problems(

@@ -153,7 +153,7 @@ def _not_asked(run: Run, step: Step) -> str:
         return f"it cannot be read: {error!r}"
     # as for its steps: a rollback waits for no anchor file that knows another audit
     aloof = run.kind == Run.Kind.ROLLBACK and anchors.refusal()
-    return next(iter(audit_told.broken_since(*audit_told.root_of(newest["seq"], by_anchor=not aloof))), "")
+    return next(iter(audit_told.broken_from(newest["seq"], by_anchor=not aloof)), "")
 
 
 def _tells_of(entry: dict[str, Any], run: Run, step: Step) -> bool:

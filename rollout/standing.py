@@ -85,7 +85,7 @@ def untold(run: Run, steps: list[Step], *, whole: bool = True) -> Generator[str,
     if whole:
         # over a history that the anchor file does not know the system brings the service back all the same
         by_anchor = run.kind != Run.Kind.ROLLBACK or not anchors.refusal()
-        yield from audit_told.broken_since(*audit_told.root_of(beginning["seq"], by_anchor=by_anchor))
+        yield from audit_told.broken_from(beginning["seq"], by_anchor=by_anchor)
     moves = [one for one in entries if one["action"].startswith("rollout.")]
     yield from (f"the rollout: {problem}" for problem in proven.state_problems(run.rollout.state, moves))
     return beginning

@@ -71,7 +71,7 @@ def borne_out(row: Component, *others: Configuration) -> Configuration | None:
     That reads every entry since, so it is for who is about to put another one in force, and not for each step.
     """
     first = min(_newest(row), default=0)
-    if not first or audit_told.broken_since(*audit_told.root_of(first, by_anchor=False)):
+    if not first or audit_told.broken_from(first, by_anchor=False):
         return None
     return in_force(row, *others)
 
@@ -94,7 +94,7 @@ def waiting_problems(row: Configuration) -> Iterator[str]:
     elif not entries or not _is_loading(entries[0], row):
         yield f"no entry of the audit tells that {row.loaded_by} loaded it from {row.base_dir} when its row says"
     else:
-        yield from audit_told.broken_since(*audit_told.root_of(seq))
+        yield from audit_told.broken_from(seq)
 
 
 def backup_problems(

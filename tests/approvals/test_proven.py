@@ -201,8 +201,16 @@ def test_an_entry_that_was_edited_alone_bears_nothing_out(signed: SignOff, cast:
 
 def test_an_entry_that_the_chain_does_not_go_on_from_bears_nothing_out(signed: SignOff, cast: Cast) -> None:
     AuditHead.objects.update(hash="0" * 64)
-    with pytest.raises(Refused, match="the head of the audit is #4, but its last entry is #4"):
+    with pytest.raises(Refused, match="the head of the audit is #4, which has another hash"):
         ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
+
+
+def test_who_is_refused_over_a_break_is_told_what_to_do_and_who_verifies_is_not(signed: SignOff, cast: Cast) -> None:
+    forger.edit(AuditEntry.objects.get(seq=2), why="LGTM")
+    with pytest.raises(Refused, match="`manage.py audit verify` names every break; `manage.py audit accept` lets"):
+        ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
+    found = list(proven.all_problems())
+    assert found and "manage.py" not in "".join(found)
 
 
 def test_two_entries_of_one_decision_bear_nothing_out() -> None:

@@ -40,3 +40,18 @@ def test_an_entry_that_the_chain_does_not_go_on_from_is_not_sound() -> None:
     forger.edit(entries[1], prev="0" * 64)
     kind, ids = entries[0].subject_kind, {one.subject_id for one in entries}
     assert [one["seq"] for one in audit_told.sound_about(kind, ids)] == [3]
+
+
+def test_people_are_told_once_what_to_do_about_breaks() -> None:
+    write(3)
+    for one in AuditEntry.objects.all():
+        forger.edit(one, why="x")
+    for found in (audit_told.broken_from(1), audit_told.told(AuditEntry.objects.all())[1]):
+        assert [one.count("`manage.py audit verify`") for one in found] == [1, 0, 0]
+        assert "`manage.py audit accept`" in found[0]
+    assert "manage.py" not in "".join(audit_told.broken_since(0, GENESIS))
+
+
+def test_where_nothing_is_broken_there_is_nothing_to_do() -> None:
+    write(3)
+    assert (audit_told.broken_from(1), audit_told.told(AuditEntry.objects.all())[1]) == ([], [])
