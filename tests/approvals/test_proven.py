@@ -207,7 +207,7 @@ def test_an_entry_that_the_chain_does_not_go_on_from_bears_nothing_out(signed: S
 
 def test_who_is_refused_over_a_break_is_told_what_to_do_and_who_verifies_is_not(signed: SignOff, cast: Cast) -> None:
     forger.edit(AuditEntry.objects.get(seq=2), why="LGTM")
-    with pytest.raises(Refused, match="`manage.py audit verify` names every break; `manage.py audit accept` lets"):
+    with pytest.raises(Refused, match=r"`manage.py audit verify` names every break; `manage.py audit accept` lets"):
         ledger.may_start(signed, by=actor(cast["olaf"]), now=NOW)
     found = list(proven.all_problems())
     assert found and "manage.py" not in "".join(found)
