@@ -14,9 +14,9 @@ from rollout.models import Run, Step, Target
 
 
 def alarm(run: Run, *, title: str, why: str, runbook: str, now: datetime) -> None:
-    """Raise the run's incident to P0, or open one when there is none, or when somebody closed it already."""
+    """Raise the run's incident to P0, or open one when none stands open."""
     incident = run.incident
-    if incident is None or incident.state == Incident.State.CLOSED:
+    if incident is None or incident.state not in incidents.UNCLOSED:  # closed, or of a state that somebody wrote
         run.incident = opening.open_incident(run.rollout, "P0", title=title, why=why, runbook=runbook, now=now)
         Run.objects.filter(pk=run.pk).update(incident=run.incident)
     elif incident.severity != "P0":

@@ -54,7 +54,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
     """End a run whose step said no or broke; roll back when something may have been changed."""
     why = f"{step.title}: {outcome.sentence}"
     with audit.turn():
-        _take(run)
+        take(run)
         document = {"result": outcome.result, "sentence": outcome.sentence, "facts": outcome.facts}
         move(step, S.FAILED, by=SYSTEM, now=now, why=outcome.sentence, ended_at=now, outcome=document)
         journal = step.effects.filter(attempt=step.attempt, observed_at=None)
@@ -76,7 +76,7 @@ def failed(run: Run, step: Step, outcome: Outcome, *, now: datetime) -> None:
 def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
     """End a deploy that failed or breached a gate: FAILED when nothing was changed, otherwise roll back by itself."""
     with audit.turn():
-        _take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
+        take(run)  # whoever claims a step holds it, too: from here on no first effect can come to be
         rollout = run.rollout
         changes = attempted.changes(rollout)
         if run.state == N.RUNNING and changes.unclear:
@@ -96,7 +96,7 @@ def deploy_failed(run: Run, *, why: str, title: str, now: datetime) -> None:
         nudge.run(rollback.pk)
 
 
-def _take(run: Run) -> None:
+def take(run: Run) -> None:
     """Let nobody move a run meanwhile, and it and its rollout stand as the audit tells: else another one would end."""
     hold(run)
     as_told.put_back(run)
@@ -107,7 +107,7 @@ def aborted(run: Run, *, now: datetime) -> None:
     """Do what an abort asked for: end the run, and roll back when something may have been changed."""
     why, by = f"aborted by {run.abort_by}: {run.abort_why}", SYSTEM
     with audit.turn():
-        _take(run)
+        take(run)
         rollout = run.rollout
         if run.kind == Run.Kind.VALIDATE:
             back_to_draft(run, why=why, by=by, to=N.CANCELLED, now=now)

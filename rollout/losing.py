@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from monitoring import audit
+from monitoring import audit, incidents
 from monitoring.audit import SYSTEM
 from rollout import aftermath, alarms, attempted, borne, contradicted, endings, finishing, heartbeat, standing
 from rollout.models import Run, Step
@@ -63,6 +63,7 @@ def host_lost(run: Run, *, now: datetime) -> None:
         _watched_alone(run, step, why=why, now=now)
     elif run.kind == Run.Kind.VALIDATE:
         with audit.turn():
+            endings.take(run)  # from a state that somebody wrote into its rollout there may be no move
             endings.back_to_draft(run, why=why, by=SYSTEM, to=N.FAILED, now=now)
     elif step.effect or run.kind == Run.Kind.ROLLBACK or attempted.may_have_changed(run.rollout):
         endings.unknown(run, step, why=why, now=now)
@@ -73,7 +74,7 @@ def host_lost(run: Run, *, now: datetime) -> None:
 def _watched_alone(run: Run, step: Step, *, why: str, now: datetime) -> None:
     """Say, once while the incident is open, that a watch goes on but nobody could act on its verdict."""
     incident = run.incident
-    if incident is not None and incident.state != incident.State.CLOSED:
+    if incident is not None and incident.state in incidents.UNCLOSED:
         return
     title = f"Host {run.host_id} lost during the watch"
     words = f"{why}. {step.title}: until it is back nothing is observed, which extends the window, or rolled back."

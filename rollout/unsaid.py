@@ -1,5 +1,6 @@
 """Finds what GitHub was neither asked nor told because a message was lost; from the rows, as often as one likes."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +20,8 @@ from rollout.states import RunState as N
 YOUNG = timedelta(seconds=20)
 # What is older than this was given up by whoever waited for it: a merge must not happen days after the click.
 OLD = timedelta(hours=1)
+# Whose number an entry tells; somebody may have written anything there.
+NUMBER = re.compile("[0-9]{1,18}")
 STATUS_MOVES = [f"rollout.{state.lower()}" for state in STATUS]
 
 
@@ -56,7 +59,7 @@ def _untold(now: datetime) -> list[Rollout]:
 def _unanswered(asked: list[str], answer: str, now: datetime) -> list[int]:
     """Return the rollouts that the audit last tells `asked` of, without an `answer` after it."""
     entries = AuditEntry.objects.filter(subject_kind="rollout", action__in=asked, at__range=(now - OLD, now - YOUNG))
-    last = {int(one.subject_id): one.seq for one in entries.order_by("seq")}
+    last = {int(one.subject_id): one.seq for one in entries.order_by("seq") if NUMBER.fullmatch(one.subject_id)}
     return [
         pk
         for pk, seq in last.items()

@@ -7,10 +7,12 @@ from django.contrib.auth.models import User
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
+from monitoring.models import AuditEntry
 from rollout import nudge, opening, transitions, unsaid
 from rollout.models import EvidenceLink, Rollout, Target
 from rollout.states import RolloutState as R
 from tests import factories
+from tests.approvals import forger
 from tests.factories import NOW, later
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +92,13 @@ def test_a_merge_that_was_asked_for_is_found_once(waiting: Rollout) -> None:
     assert due(later(60)) == ["merge"]
     told(waiting, "github.merge", later(61))
     assert due(later(90)) == []
+
+
+@pytest.mark.parametrize("written", ["x", "", "-1", "²", "9" * 40])
+def test_an_entry_about_no_rollout_stops_nothing(waiting: Rollout, written: str) -> None:
+    told(waiting, "rollout.draft", later(1))
+    forger.edit(AuditEntry.objects.get(action="rollout.draft"), subject_id=written)
+    assert due(later(60)) == ["publish"]
 
 
 def test_without_a_token_nothing_is_owed(waiting: Rollout, settings) -> None:
