@@ -47,13 +47,13 @@ def store(watch: Watch, seen: Sequence[Reading], now: datetime) -> bool:
         return _audit_move(watch, decision, judged, now)
 
 
-def ask(watch: Watch, why: str, now: datetime) -> bool:
+def ask(watch: Watch, why: str, now: datetime, *, again: timedelta = AGAIN) -> bool:
     """Leave a watch that cannot be judged to people; True when that is newly decided. Only for who claimed it."""
     mine = Watch.objects.filter(pk=watch.pk, claimed_until=watch.claimed_until, outcome=watch.outcome)
     old, asked = watch.outcome, str(Watch.Outcome.NEEDS_DECISION)
     with audit.turn():
         changes = {"outcome": Watch.Outcome.NEEDS_DECISION, "state": Watch.State.DECIDED, "reason": why}
-        if mine.update(**changes, next_due_at=now + AGAIN, claimed_until=None, decided_at=now) != 1:
+        if mine.update(**changes, next_due_at=now + again, claimed_until=None, decided_at=now) != 1:
             raise LostError("its claim ran out or it was decided")
         if old != asked:
             tell_audit(watch, "watch.needs_decision", by=SYSTEM, why=why, old=old, new=asked, now=now)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from . import audit, canonical, probes, set_back, unseen, watch_data, watch_seal, watch_store
+from . import audit, canonical, probes, set_back, unreadable, unseen, watch_data, watch_seal, watch_store
 from .audit import SYSTEM, Actor, Subject
 from .gates import GateProfile
 from .models import Watch
@@ -16,7 +16,8 @@ from .routes import Route
 from .verdict import Reading
 from .watch_data import readings, series
 
-__all__ = ["WatchSpec", "accept", "close", "next_due", "observe_due", "open", "readings", "release", "series"]
+__all__ = ["WatchSpec", "accept", "ask", "close", "is_followed", "next_due", "observe_due", "open", "release"]
+__all__ += ["readings", "series"]
 
 BATCH = 50
 GRACE = timedelta(seconds=15)  # a claim lasts this much longer than the slowest source may take
@@ -72,10 +73,11 @@ def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch, leave:
 
     `leave` holds the ids of those that cannot be seen from here.
     """
-    watches = _claim_due(now, leave)
+    sound, lost = unreadable.read(_live(leave))
+    decided = [pk for pk in lost if unreadable.ask(pk, now)]
+    watches = _claim_due(sound, now, leave)
     if not watches:
-        return []
-    decided = []
+        return decided
     with ThreadPoolExecutor(len(watches), thread_name_prefix="watch") as pool:
         looks = [pool.submit(_look, watch, fetch, now) for watch in watches]
     for watch, look in zip(watches, looks, strict=True):
@@ -92,8 +94,12 @@ def observe_due(now: datetime, *, fetch: probes.Fetch = watch_data.fetch, leave:
 
 
 def next_due(now: datetime, *, leave: Collection[int] = ()) -> datetime | None:
-    """Return when the next look is due (perhaps in the past), or None when nothing but `leave` is watched."""
-    return min((_due_at(watch, now) for watch in _live(leave)), default=None)
+    """Return when the next look is due (perhaps in the past), or None when nothing but `leave` is watched.
+
+    One whose row says nothing that can be read is due now: the look leaves it to people.
+    """
+    sound, lost = unreadable.read(_live(leave))
+    return now if lost else min((_due_at(watch, now) for watch in sound), default=None)
 
 
 def release(*, leave: Collection[int] = ()) -> None:
@@ -102,6 +108,23 @@ def release(*, leave: Collection[int] = ()) -> None:
     One that lives loses a look, which then does not count, and the watch is looked at again.
     """
     _live(leave).filter(claimed_until__isnull=False).update(claimed_until=None)
+
+
+def is_followed(state: str, outcome: str) -> bool:
+    """Say whether something comes after this: looks, or what follows from the outcome."""
+    if outcome == Watch.Outcome.NEEDS_DECISION:
+        return state in (Watch.State.OBSERVING, Watch.State.DECIDED)
+    decided = outcome in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED)
+    return decided or (outcome, state) == (Watch.Outcome.NONE, Watch.State.OBSERVING)
+
+
+def ask(watch: Watch, *, why: str, now: datetime) -> None:
+    """Leave a watch to people, and go on looking at it: for who waits for one of which `is_followed` says no."""
+    with audit.turn():
+        watch.refresh_from_db()
+        if not is_followed(watch.state, watch.outcome):
+            watch_store.ask(watch, why, now, again=timedelta())
+            watch.refresh_from_db()
 
 
 def accept(
@@ -151,7 +174,8 @@ def _live(leave: Collection[int] = ()) -> QuerySet[Watch]:
 def _due_at(watch: Watch, now: datetime) -> datetime:
     if _is_ahead(watch, now):
         return now
-    return max(watch.next_due_at, watch.claimed_until or watch.next_due_at)
+    due: datetime = max(watch.next_due_at, watch.claimed_until or watch.next_due_at)
+    return due
 
 
 def _is_ahead(watch: Watch, now: datetime) -> bool:
@@ -160,12 +184,16 @@ def _is_ahead(watch: Watch, now: datetime) -> bool:
     return set_back.is_ahead(watch, now, claim=watch_data.slowest(watch) + GRACE)
 
 
-def _claim_due(now: datetime, leave: Collection[int]) -> list[Watch]:
-    for watch in _live(leave):
+def _claim_due(watches: list[Watch], now: datetime, leave: Collection[int]) -> list[Watch]:
+    for watch in watches:
         if _is_ahead(watch, now):
             _begin_again(watch, now)
     claimed = []
-    due = _live(leave).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
+    due = (
+        _live(leave)
+        .filter(pk__in=[watch.pk for watch in watches])
+        .filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now), next_due_at__lte=now)
+    )
     for watch in due.order_by("next_due_at")[:BATCH]:
         until = now + GRACE + (watch_data.slowest(watch) if watch_seal.holds(watch) else timedelta())
         if due.filter(pk=watch.pk, polls=watch.polls).update(claimed_until=until) == 1:

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from .moment import MomentField
 from .subject import AboutSubject
 
 
@@ -35,15 +36,15 @@ class Watch(AboutSubject):
     outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True, default=Outcome.NONE)
     verdict = models.CharField(max_length=12, default="undecided")
     reason = models.TextField(blank=True)
-    started_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
+    started_at = MomentField()
+    ends_at = MomentField()
     extended = models.BooleanField(default=False)
     gap_extension_s = models.DecimalField(max_digits=12, decimal_places=3, default=0)
-    next_due_at = models.DateTimeField()
-    claimed_until = models.DateTimeField(null=True, blank=True)
+    next_due_at = MomentField()
+    claimed_until = MomentField(null=True, blank=True)
     polls = models.PositiveIntegerField(default=0)
-    decided_at = models.DateTimeField(null=True, blank=True)
-    closed_at = models.DateTimeField(null=True, blank=True)
+    decided_at = MomentField(null=True, blank=True)
+    closed_at = MomentField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "watches"
