@@ -66,7 +66,7 @@ def advance(run_id: int) -> None:
 def _go_on(run: Run, now: datetime) -> None:
     running = run.steps.filter(state=S.RUNNING).first()
     # what is recorded of a step, and what an end undoes, goes by rows: by its number, the target's lock, the run's kind
-    if (running is not None or run.abort_requested) and (why := standing.at_work(run, running)):
+    if (running is not None or standing.is_to_abort(run)) and (why := standing.at_work(run, running)):
         contradicted.end(run, running, why=why, now=now)
         return
     if running is not None and not _settle(run, running, now):
@@ -111,11 +111,12 @@ def _start(run: Run, step: Step, now: datetime) -> None:
     with runner.lock(commands.lock_path(run.target)) as lock:
         if not Step.objects.filter(pk=step.pk, state=S.PENDING, version=step.version).exists():
             return  # claimed meanwhile; whoever holds the lock is the only one who claims, so this cannot change now
-        folder = commands.make_next_folder(step)
-        runner.stamp(folder)
         with audit.turn():
             if not _may_go_on(run, step, now):
                 return
+            # only now: by a number that somebody wrote it would empty the folder of another step, with its output
+            folder = commands.make_next_folder(step)
+            runner.stamp(folder)
             replace(commands.intent_of(run, step), token=folder.name).write(folder)
             hold(run)  # who ends it looks for effects while he holds it
             told = standing.begun_as(step)

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from monitoring import storage
+from monitoring import audit_told, storage
 from rollout import alarms, commands, runner, states
 from rollout.models import Run, Step
 from rollout.states import RunState as N
@@ -64,12 +64,19 @@ def _waited_s(folder: Path) -> float:
 def stop_late() -> None:
     """Keep what this host was given up about from starting late: a worker that was stopped before it started it.
 
-    Another host, or a person, may have given up the step meanwhile. What was started, and is unknown, runs to its end.
+    Another host, or a person, may have given up the step meanwhile. What was started, and is unknown, runs to its end;
+    so does what only its row says is over.
     """
     ours = Step.objects.filter(run__host_id=settings.GR_HOST_ID, state__in=[S.FAILED, S.UNKNOWN], attempt__gt=0)
     for step in ours.exclude(kind="watch").order_by("-ended_at", "-pk")[:RECENT]:
         folder = Path(settings.GR_RUN_DIR) / "steps" / step.folder
         with contextlib.suppress(OSError, ValueError):  # a folder that cannot be read must not stop the pulse
             late = step.state == S.FAILED or not runner.was_started(folder)
-            if folder.is_dir() and late and runner.read_exit(folder) is None:
+            if folder.is_dir() and late and runner.read_exit(folder) is None and _is_told(step):
                 runner.cancel(folder)
+
+
+def _is_told(step: Step) -> bool:
+    """Say whether the newest entry about a step that stands as it was written tells the state of its row."""
+    told = [one["new"] for one in audit_told.sound_about("step", [step.pk]) if one["new"]]
+    return bool(told) and told[-1] == step.state
