@@ -7,6 +7,7 @@ from rollout import opening
 from rollout.models import Run
 
 TITLE = "A run cannot go on"
+HIDDEN = "A run at work that its row hides"
 WAITS = "A rollback waits for the target's lock"
 
 
@@ -26,6 +27,17 @@ def waits_for_lock(run: Run, holders: str, *, now: datetime) -> Incident | None:
         "Look what it does; the rollback goes on by itself as soon as it has ended, or was ended by hand."
     )
     return _once(run, WAITS, why, now)
+
+
+def is_hidden(run: Run, why: str, *, now: datetime) -> Incident | None:
+    """Open a P0 incident about a run at work that its row hides, and cannot be put back, once while it is open."""
+    more = "Entries about it were edited as well, so it stays as it is: look at the target, and at what runs there."
+    return _once(run, HIDDEN, f"Run {run.pk}: {why}. {more}", now)
+
+
+def was_edited(run: Run, title: str, *, why: str, now: datetime) -> Incident:
+    """Open a P0 incident about rows of a run that somebody wrote: any incident that they name may be edited as well."""
+    return opening.open_incident(run.rollout, "P0", title=title, why=why, runbook="incident", now=now)
 
 
 def _once(run: Run, title: str, why: str, now: datetime) -> Incident | None:

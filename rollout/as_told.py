@@ -13,6 +13,7 @@ from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from rollout import opened, states, transitions
 from rollout.models import Rollout, Run, Step, Target
+from rollout.states import RunState as N
 from rollout.states import StepState as S
 
 log = logging.getLogger(__name__)
@@ -58,24 +59,48 @@ def make_way(target: Target, *, but: Run | Rollout) -> None:
     A row of which no entry tells at all is cancelled. Where an entry about it was edited, the others tell; but not that
     it only waits: then the edited one may have told that it began.
     """
-    for row in _holders(target, but):
+    for row in holders(target, but):
         _stand(row, _told_of(row) or _told_by_the_others(row))
 
 
-def bring_to_light(target: Target) -> bool:
-    """Put a run back that is at work at a target, where its row says that it is over; return whether there was one."""
-    place = {"component": target.component.name, "environment": target.environment.name}
-    told = AuditEntry.objects.filter(**place, subject_kind="step").exclude(new="").order_by("-seq")
+def bring_to_light(target: Target) -> Run | None:
+    """Put back and return the run that is at work at a target, where its row says that it is over, or parked."""
+    run = hidden(target)
+    if run is None:
+        return None
+    before = run.state
+    put_back(run)
+    put_back(run.rollout)
+    return run if run.state != before and run.state in states.RUN_ACTIVE else None
+
+
+def hidden(target: Target) -> Run | None:
+    """Return the run whose step was begun last at a target, and did not end, if its row does not say that it goes on.
+
+    By what stands in columns, so it has to be compared; and it may just have ended, where it is asked without a turn.
+    """
+    place = {"component": target.component.name, "environment": target.environment.name, "subject_kind": "step"}
+    # beyond the head nothing was ever appended
+    told = AuditEntry.objects.filter(**place, seq__lte=audit.head()[0]).exclude(new="").order_by("-seq")
     newest = told.values_list("subject_id", "new").first()
-    step = Step.objects.filter(pk=newest[0]).first() if newest and newest[1] == S.RUNNING else None
-    if step is None or step.run.state in states.RUN_ACTIVE:
-        return False
-    put_back(step.run)
-    put_back(step.run.rollout)
-    return step.run.state in states.RUN_ACTIVE
+    begun = newest is not None and newest[0].isdecimal() and newest[1] == S.RUNNING
+    step = Step.objects.filter(pk=newest[0]).first() if newest and begun else None
+    return step.run if step is not None and step.run.state != N.RUNNING else None
 
 
-def _holders(target: Target, but: Run | Rollout) -> list[Run | Rollout]:
+def is_unclear(row: Run | Rollout) -> bool:
+    """Say whether the audit does not tell how a row stands, because entries about it were edited, or are gone."""
+    return not _told_of(row)
+
+
+def in_the_way(target: Target, *, but: Run | Rollout) -> str:
+    """Return which row seems to hold a target, though the audit does not tell so; empty when none does. In a turn."""
+    untold = (row for row in holders(target, but) if _told_of(row).get("state") != row.state)
+    row = next(untold, None)
+    return f"{transitions.KINDS[type(row)]} {row.pk} seems to hold the target; the database was edited" if row else ""
+
+
+def holders(target: Target, but: Run | Rollout) -> list[Run | Rollout]:
     """Return the rows that claim to be active at a target, but for a rollout and its runs, or a run and its rollout."""
     mine = but.rollout_id if isinstance(but, Run) else but.pk
     rollouts = Rollout.objects.filter(target=target, state__in=states.ACTIVE).exclude(pk=mine)

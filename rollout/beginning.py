@@ -8,7 +8,7 @@ from django.db import IntegrityError
 
 from approvals import ledger
 from monitoring import anchors, audit
-from rollout import actions, as_told, borne, contradicted, endings, epochs, freezing, glass, opening, standing
+from rollout import actions, as_told, borne, contradicted, endings, epochs, freezing, glass, opening, standing, to_light
 from rollout.models import BreakGlass, Rollout, Run
 from rollout.permits import TargetHeldError, require_clock, require_room
 from rollout.states import RUN_ACTIVE
@@ -19,7 +19,7 @@ from rollout.transitions import move
 
 def begin(run: Run, now: datetime) -> bool:
     """Let a queued run begin, if its target is free; return whether it did."""
-    if not run.abort_requested and not _is_free(run, now):  # by its row, as yet
+    if not standing.is_to_abort(run) and not _is_free(run, now):
         return False
     if why := _why_not(run):
         changed = freezing.not_as_signed(run.rollout) if run.kind == Run.Kind.DEPLOY else ""
@@ -28,7 +28,7 @@ def begin(run: Run, now: datetime) -> bool:
     if standing.is_to_abort(run):
         endings.aborted(run, now=now)
         return False
-    return (not run.abort_requested or _is_free(run, now)) and _begins(run, now)
+    return _begins(run, now)
 
 
 def _why_not(run: Run) -> str:
@@ -46,6 +46,8 @@ def _is_free(run: Run, now: datetime) -> bool:
     """
     try:
         require_room()
+        # first: whether something blocks the target is asked of rows
+        edited = _make_way(run, now) if as_told.holders(run.target, but=run) else ""
         if run.kind == Run.Kind.DEPLOY:
             actions.require_free(run.target, now=now, emergency=BreakGlass.objects.filter(run=run).exists())
     except TargetHeldError as held:  # locked or frozen after the click, no room: it waits, and can be aborted
@@ -53,9 +55,17 @@ def _is_free(run: Run, now: datetime) -> bool:
         return False
     others = Run.objects.filter(target=run.target_id, state__in=RUN_ACTIVE).exclude(pk=run.pk)
     if others.exists():
-        with audit.turn():
-            as_told.make_way(run.target, but=run)
-    return not others.exists()
+        opening.say_why(run.rollout, edited)
+        return False
+    return True
+
+
+def _make_way(run: Run, now: datetime) -> str:
+    """Put back rows that seem to hold the target; return which one does still, though the audit does not tell so."""
+    with audit.turn():
+        to_light.bring(run.target, now=now)  # first: else it would be put back with nobody told
+        as_told.make_way(run.target, but=run)
+        return as_told.in_the_way(run.target, but=run)
 
 
 def _begins(run: Run, now: datetime) -> bool:
@@ -63,15 +73,16 @@ def _begins(run: Run, now: datetime) -> bool:
     try:
         with audit.turn():
             opening.say_why(run.rollout, "")
-            as_told.make_way(run.target, but=run)
-            if as_told.bring_to_light(run.target):
+            if to_light.bring(run.target, now=now):
                 return False  # nothing begins beside it
+            as_told.make_way(run.target, but=run)
             if run.kind == Run.Kind.DEPLOY:
                 _ask_again(run.rollout, run, now)
             epoch = epochs.next_epoch(run.target)
             move(run, N.RUNNING, by=opening.opener(run), now=now, started_at=now, epoch=epoch)
-    except IntegrityError:
-        return False  # another run, or an active rollout, holds the target: pulse asks again
+    except IntegrityError:  # another run, or an active rollout, holds the target: pulse asks again
+        opening.say_why(run.rollout, _make_way(run, now))
+        return False
     except TargetHeldError as held:
         opening.say_why(run.rollout, str(held))
         return False

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from monitoring import audit
 from monitoring.audit import SYSTEM
-from rollout import aftermath, as_told, attempted, endings, opening, standing, states
+from rollout import alarms, as_told, attempted, endings, opening, standing, states
 from rollout.models import Run, Step
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -32,8 +32,7 @@ def end(run: Run, step: Step | None, *, why: str, now: datetime) -> None:
         as_told.put_back(run)
         as_told.put_back(run.rollout)
         if run.state not in (N.QUEUED, N.RUNNING):  # only its row said that it goes on
-            title = f"Run {run.pk} does not go on: it is {states.label(run.state)}"
-            aftermath.alarm(run, title=title, why=why, runbook="incident", now=now)
+            alarms.was_edited(run, f"Run {run.pk} does not go on: it is {states.label(run.state)}", why=why, now=now)
         elif not _is_of_its_rollout(run):
             _leave_alone(run, step, why=why, now=now)
         elif run.kind == Run.Kind.VALIDATE:
@@ -61,7 +60,7 @@ def _leave_alone(run: Run, step: Step | None, *, why: str, now: datetime) -> Non
         _park(run, step, why=why, now=now)
         return
     opening.end_run(run, _over(run), why=why, by=SYSTEM, now=now)
-    aftermath.alarm(run, title=f"Run {run.pk} is not of this rollout", why=why, runbook="incident", now=now)
+    alarms.was_edited(run, f"Run {run.pk} is not of this rollout", why=why, now=now)
 
 
 def _over(run: Run) -> str:

@@ -29,6 +29,7 @@ AGAIN_S = 2.0
 LOOK_AGAIN_S = 1.0
 BEAT_S = 2.0
 IDLE_S = 30.0
+SELDOM = (wanting.ASKED, wanting.ASTRAY)
 LOST_AGAIN_S = 10.0
 LATE_S = 10.0
 STAMP_AGAIN_S = 60.0
@@ -68,8 +69,8 @@ class Pulse:
         for run in runs.select_related("target__component", "target__environment"):
             why = wanting.why(run)
             if why:
-                moving = moving or why != wanting.ASKED
-                again_s = {"look": LOOK_AGAIN_S, wanting.ASKED: IDLE_S}.get(why, AGAIN_S)
+                moving = moving or why not in SELDOM
+                again_s = IDLE_S if why in SELDOM else LOOK_AGAIN_S if why == "look" else AGAIN_S
                 self._hint(f"run-{run.pk}-{why}", partial(nudge.run, run.pk), again_s=again_s)
         return moving
 

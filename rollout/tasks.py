@@ -24,6 +24,7 @@ from rollout import (
     probing,
     publishing,
     second_admin,
+    to_light,
     undone,
 )
 from rollout.models import Release, Rollout, Run
@@ -100,9 +101,10 @@ def stamp() -> None:
 
 
 def sweep() -> None:
-    """Close what has expired."""
+    """Close what has expired, and bring back what rows hide."""
     ballast.restore()
     _alive()
+    to_light.look(timezone.now())
     try:
         actions.expire_due(timezone.now())
         glass_review.remind_due(timezone.now())

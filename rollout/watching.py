@@ -41,10 +41,13 @@ def begin(run: Run, step: Step, *, now: datetime) -> None:
 
 def settle(run: Run, step: Step, *, now: datetime) -> bool:
     """Follow the watch's outcome; return whether the run may go on to its end."""
+    run.refresh_from_db(fields=["watch"])  # another worker may have opened it after this one read the run
     watch = run.watch
     if watch is None:
         contradicted.end(run, step, why="it has no watch; the database was edited", now=now)
         return False
+    if not watcher.is_followed(watch.state, watch.outcome):
+        _look_again(run, step, watch, now)
     told = watch.outcome not in (Watch.Outcome.PASSED, Watch.Outcome.BREACHED) or borne.is_outcome(run, watch)
     if told and watch.outcome == Watch.Outcome.PASSED:
         outcome = {"result": "ok", "sentence": watch.reason}
@@ -59,6 +62,13 @@ def settle(run: Run, step: Step, *, now: datetime) -> bool:
     elif watch.outcome == Watch.Outcome.NEEDS_DECISION and not run.rollout.needs_decision:
         _ask(run.rollout, watch, watch.reason, now)
     return False
+
+
+def _look_again(run: Run, step: Step, watch: Watch, now: datetime) -> None:
+    """Leave a watch to people that by its row nobody looks at any more, though its run waits for it; and look on."""
+    with audit.turn():
+        standing.require_unmoved(run, step)  # whoever ends a run closes its watch
+        watcher.ask(watch, why="its row said that nobody looks at it any more; the database was edited", now=now)
 
 
 def _breach(run: Run, watch: Watch, now: datetime) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from approvals.ledger import Refused
+from monitoring import audit
 from monitoring.models import AuditEntry, Incident
-from rollout import actions, commands, endings, engine, loading, states
+from rollout import actions, commands, endings, engine, loading, states, transitions
 from rollout.models import Configuration, Rollout, Run, Target
 from tests import factories
 from tests.approvals import forger
@@ -160,7 +161,9 @@ def test_a_queued_run_that_nobody_opened_ends_alone(target: Target, cast: Cast, 
         rollout=own.rollout, target=target, kind="deploy", state="QUEUED", host_id=own.host_id, created_at=NOW
     )
     stood = state(own)
-    forger.edit(made, abort_requested=True)  # else it waits for the target, and nothing is asked
+    with audit.turn():  # else it waits for the target, and nothing is asked
+        subject = transitions.subject_of(made)
+        audit.append(action="run.abort_requested", by=audit.SYSTEM, subject=subject, now=NOW)
     engine.advance(made.pk)
     assert (Run.objects.get(pk=made.pk).state, state(own)) == ("CANCELLED", stood)
 

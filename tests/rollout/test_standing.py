@@ -7,8 +7,22 @@ from django.conf import LazySettings
 
 from approvals.ledger import Refused
 from monitoring import anchors, audit
-from monitoring.models import AuditEntry, Incident
-from rollout import actions, as_told, deciding, endings, engine, heartbeat, journal, losing, readiness, reads
+from monitoring.models import AuditEntry, Incident, Notice
+from rollout import (
+    actions,
+    as_told,
+    commands,
+    deciding,
+    endings,
+    engine,
+    heartbeat,
+    journal,
+    leftovers,
+    losing,
+    opening,
+    readiness,
+    reads,
+)
 from rollout.models import Rollout, Run, Step, Target
 from tests import factories
 from tests.approvals import forger
@@ -336,3 +350,122 @@ def test_what_waits_for_people_is_not_late(
     monkeypatch.setattr(readiness.watcher, "next_due", lambda *_, **__: None)
     monkeypatch.setattr(readiness.notices, "next_due", lambda *_: None)
     assert [one.ok for one in readiness.due()] == [True]
+
+
+@pytest.mark.parametrize("written", ["FAILED", "UNKNOWN"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_no_command_at_work_is_cancelled_by_a_row(
+    target: Target, cast: Cast, fake: FakeRunner, written: str, begun: bool
+) -> None:
+    rollback = drive(asked_for(drive(started(target, cast), fake), cast), fake, stop_at="restore")
+    if not begun:
+        fake.started.clear()
+    forger.edit(rollback.steps.get(state="RUNNING"), state=written)
+    leftovers.stop_late()
+    assert fake.cancelled == set()
+
+
+def test_what_is_unknown_is_not_cancelled_by_a_row_that_says_it_failed(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="switch")
+    endings.unknown(deploy, deploy.steps.get(kind="switch"), why="its runner was lost", now=NOW)
+    forger.edit(deploy.steps.get(kind="switch"), state="FAILED")
+    leftovers.stop_late()
+    assert fake.cancelled == set()
+
+
+def test_what_was_given_up_before_it_was_started_is_cancelled(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="switch")
+    endings.unknown(deploy, deploy.steps.get(kind="switch"), why="its host was lost", now=NOW)
+    fake.started.clear()
+    leftovers.stop_late()
+    assert fake.cancelled == {fake.current}
+
+
+def test_what_a_step_left_is_not_removed_by_its_number_of_another(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="migrate")
+    stage = deploy.steps.get(kind="stage")
+    output = commands.folder_of(stage) / "output.log"
+    output.write_text("staged")
+    fake.succeed()
+    swap(stage, deploy.steps.get(kind="switch"))
+    engine.advance(deploy.pk)
+    assert output.exists() and state(deploy) == ("UNKNOWN", "UNKNOWN")
+
+
+def test_a_lost_host_ends_a_validate_run_whose_rollout_was_written_as_a_draft(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    run = drive(actions.submit(draft, user=cast["rita"], by=actor(cast["rita"]), now=NOW), fake, stop_at="backup")
+    forger.edit(fresh(draft), state="DRAFT")
+    losing.host_lost(Run.objects.get(pk=run.pk), now=NOW)
+    assert state(run) == ("FAILED", "DRAFT")
+
+
+@pytest.mark.parametrize("edit", [{"state": "X"}, {"state": "CLOSED"}])
+def test_no_row_of_an_incident_keeps_a_run_from_ending(
+    target: Target, cast: Cast, fake: FakeRunner, edit: dict[str, str]
+) -> None:
+    deploy = drive(started(target, cast), fake, stop_at="check")
+    named = opening.open_incident(fresh(deploy.rollout), "P1", title="x", why="y", runbook="incident", now=NOW)
+    forger.edit(named, **edit)
+    forger.edit(deploy, incident_id=named.pk)
+    forger.edit(deploy.steps.get(state="RUNNING"), timeout_s=7)
+    engine.advance(deploy.pk)
+    assert state(deploy) == ("UNKNOWN", "UNKNOWN")
+    assert Incident.objects.get(severity="P0").pk == Run.objects.get(pk=deploy.pk).incident_id != named.pk
+
+
+def test_people_are_told_that_a_run_does_not_go_on_whatever_incident_its_row_names(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    draft = factories.make_draft(target, cast["rita"])
+    run = actions.submit(draft, user=cast["rita"], by=actor(cast["rita"]), now=NOW)
+    drive(run, fake, fail_at="rehearse")
+    named = opening.open_incident(fresh(draft), "P0", title="x", why="y", runbook="incident", now=NOW)
+    forger.edit(Run.objects.get(pk=run.pk), incident_id=named.pk, state="QUEUED")
+    told = Notice.objects.count()
+    engine.advance(run.pk)
+    assert Incident.objects.latest("pk").title == f"Run {run.pk} does not go on: it is failed"
+    assert Notice.objects.count() > told
+
+
+def queued_beside(live: Run, cast: Cast, **edit: str) -> Run:
+    """Return a run that waits while the row of an older rollout says something else than the audit."""
+    rollout = factories.make_approved(fresh(live.rollout).target, cast, "1.2.0")
+    run = actions.start(rollout, user=cast["olaf"], by=actor(cast["olaf"]), now=NOW)
+    forger.edit(fresh(live.rollout), **edit)
+    return run
+
+
+@pytest.mark.parametrize("written", HOLDS)
+def test_no_row_of_an_older_rollout_holds_a_deploy_that_waits(
+    target: Target, cast: Cast, fake: FakeRunner, written: str
+) -> None:
+    live = succeeded(started(target, cast), fake)
+    run = queued_beside(live, cast, state=written)
+    engine.advance(run.pk)
+    assert state(run)[0] == "RUNNING" and fresh(live.rollout).state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("written", ["RUNNING", "WATCHING"])
+def test_a_deploy_that_waits_says_which_edited_row_it_waits_for(
+    target: Target, cast: Cast, fake: FakeRunner, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = succeeded(started(target, cast), fake)
+    forger.edit(AuditEntry.objects.get(action="rollout.succeeded"), subject_label="x")
+    known = anchors.Point(*audit.head())
+    monkeypatch.setattr(anchors, "last", lambda: known)
+    run = queued_beside(live, cast, state=written)
+    engine.advance(run.pk)
+    assert state(run)[0] == "QUEUED"
+    why = f"rollout {live.rollout_id} seems to hold the target; the database was edited"
+    assert fresh(run.rollout).state_why == why
+
+
+def test_a_deploy_that_waits_for_another_says_nothing_of_an_edit(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    drive(started(target, cast), fake, stop_at="check")
+    second = started(target, cast, "1.2.0")
+    assert (state(second)[0], fresh(second.rollout).state_why) == ("QUEUED", "")

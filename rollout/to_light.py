@@ -1,0 +1,37 @@
+"""Brings back what rows hide: a run at work whose row says that it is over is looked at by nobody, and ends nowhere."""
+
+import logging
+from datetime import datetime
+
+from monitoring import audit
+from rollout import alarms, as_told
+from rollout.models import Target
+
+WHY = "a step of it is at work, as the audit tells, and was looked at by nobody; the database was edited"
+
+log = logging.getLogger(__name__)
+
+
+def look(now: datetime) -> None:
+    """Put back every run at work that its row hides, whosever host it is on, and tell people of each.
+
+    One target that cannot be looked at must not keep the others from it.
+    """
+    for target in Target.objects.select_related("component", "environment"):
+        try:
+            if as_told.hidden(target):
+                bring(target, now=now)
+        except Exception:
+            log.exception("%s could not be looked at for a run that its row hides; it is tried again", target)
+
+
+def bring(target: Target, *, now: datetime) -> bool:
+    """Put back the run at work at a target that its row hides, and tell people; return whether there was one."""
+    with audit.turn():  # what was seen without it may just have ended
+        run = as_told.hidden(target)
+        if brought := as_told.bring_to_light(target):
+            title = f"Run {brought.pk} goes on: only its row said that it does not"
+            alarms.was_edited(brought, title, why=WHY, now=now)
+        elif run is not None and as_told.is_unclear(run):
+            alarms.is_hidden(run, WHY, now=now)
+        return brought is not None
