@@ -34,6 +34,7 @@ from rollout import (
 )
 from rollout.models import Backup, Rollout, Run
 from rollout.permits import in_person, require, require_free, require_reason, require_room
+from rollout.standing import ABORT, is_to_abort
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.transitions import ConflictError
@@ -132,10 +133,10 @@ def abort(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) -
     if run is None or run.kind == Run.Kind.ROLLBACK:
         raise Refused(f"There is no run to abort: the rollout is {states.label(rollout.state)}.")
     with audit.turn():
-        asked = Run.objects.filter(pk=run.pk, state__in=[N.QUEUED, N.RUNNING], abort_requested=False)
-        if asked.update(abort_requested=True, abort_by=by.name, abort_why=why) != 1:
+        asked = Run.objects.filter(pk=run.pk, state__in=[N.QUEUED, N.RUNNING])
+        if is_to_abort(run) or not asked.update(abort_requested=True, abort_by=by.name, abort_why=why):
             raise Refused("The abort was asked for already, or the run has just ended.")
-        audit.append(action="run.abort_requested", by=by, subject=transitions.subject_of(run), why=why, now=now)
+        audit.append(action=ABORT, by=by, subject=transitions.subject_of(run), why=why, now=now)
     nudge.run(run.pk)
 
 
@@ -203,17 +204,13 @@ def cancel(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
 
 def expire_due(now: datetime) -> None:
     """Close the sign-offs whose time is over, and the rollouts that waited for them."""
-    with audit.turn():
-        _expire(now)
-
-
-def _expire(now: datetime) -> None:
     why = "the sign-off was not complete, or not used, in time"
-    for sign_off in ledger.expire_due(now):
-        for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED, R.QUEUED]):
-            for run in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.QUEUED):
-                opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
-            transitions.move(rollout, R.EXPIRED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
+    with audit.turn():
+        for sign_off in ledger.expire_due(now):
+            for rollout in Rollout.objects.filter(sign_off=sign_off, state__in=[R.WAITING, R.APPROVED, R.QUEUED]):
+                for run in rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.QUEUED):
+                    opening.end_run(run, N.CANCELLED, why=why, by=SYSTEM, now=now)
+                transitions.move(rollout, R.EXPIRED, by=SYSTEM, now=now, why=why, state_why=why, ended_at=now)
 
 
 def why_not_startable(rollout: Rollout, *, now: datetime) -> str:

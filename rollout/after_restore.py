@@ -24,6 +24,7 @@ from rollout import (
     nudge,
     opening,
     routing,
+    standing,
     transitions,
 )
 from rollout.drivers import DRIVERS, fence
@@ -98,7 +99,10 @@ def _watch_on(run: Run, now: datetime) -> str:
     line = f"rollout {run.rollout_id} ({run.rollout}) is watched again; is its release still the live one? "
     line += "A breach asks you, and rolls back nothing by itself"
     journal.withhold_rollback(run.rollout, why="the database was set back: another release may be live by now", now=now)
-    if Run.objects.filter(pk=run.pk, abort_requested=True).update(abort_requested=False):
+    if standing.is_to_abort(run):
+        Run.objects.filter(pk=run.pk).update(abort_requested=False)
+        subject, why = transitions.subject_of(run), "the database was set back: that may have been of another release"
+        audit.append(action=standing.NO_ABORT, by=audit.SYSTEM, subject=subject, why=why, now=now)
         line += f"; {run.abort_by} had asked to abort it: abort it again if that still holds"
     return line
 

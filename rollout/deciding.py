@@ -169,7 +169,7 @@ def _tells_of(entry: dict[str, Any], run: Run, step: Step) -> bool:
 
 
 def _require_may_go_on(run: Run) -> None:
-    if run.abort_requested and run.kind != Run.Kind.ROLLBACK:
+    if standing.is_to_abort(run):
         raise Refused(f"{run.abort_by} asked to abort it: it will not go on. Choose not done, or roll back.")
     if unseen := probing.unseen(run):
         raise Refused(f"{unseen} Wait for it, or choose not done: a rollback waits for that host as well.")

@@ -1,8 +1,9 @@
 """Hosts: the queue of each, and where work goes that any of them may do."""
 
 from django.conf import settings
-from django.db.models import Q
 
+from monitoring import audit_told
+from monitoring.models import AuditEntry
 from rollout import heartbeat
 from rollout.models import Run, Target
 from rollout.states import RunState as N
@@ -48,9 +49,12 @@ def known() -> list[str]:
 
 def at_risk() -> list[str]:
     """Return the other hosts that must act themselves: they have runs under way, or aborts that were asked for."""
-    waits = Q(state=N.RUNNING) | Q(state=N.QUEUED, abort_requested=True)
-    runs = Run.objects.filter(waits).exclude(host_id=settings.GR_HOST_ID).order_by()
-    return sorted(set(runs.values_list("host_id", flat=True)))
+    elsewhere = Run.objects.exclude(host_id=settings.GR_HOST_ID).order_by()
+    under_way = elsewhere.filter(state=N.RUNNING).values_list("host_id", flat=True)
+    waiting = {str(run): host for run, host in elsewhere.filter(state=N.QUEUED).values_list("pk", "host_id")}
+    # by the audit: by its row, anybody could have asked for it, or nobody
+    asked = AuditEntry.objects.filter(audit_told.of("run", waiting), action="run.abort_requested")
+    return sorted({*under_way, *(waiting[run] for run in asked.values_list("subject_id", flat=True))})
 
 
 def watches_elsewhere() -> list[int]:

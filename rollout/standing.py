@@ -23,6 +23,7 @@ from rollout.transitions import ConflictError
 
 Json = dict[str, Any]
 EDITED = "; the database was edited"
+ABORT, NO_ABORT = "run.abort_requested", "run.abort_withdrawn"
 
 
 def at_work(run: Run, step: Step | None) -> str:
@@ -53,10 +54,17 @@ def was_opened(run: Run) -> bool:
 
 
 def is_to_abort(run: Run) -> bool:
-    """Say whether somebody asked for the abort that the run's row tells of."""
-    if not run.abort_requested or run.kind == Run.Kind.ROLLBACK:
+    """Say whether somebody asked for the abort of a run, and none took it back: by the audit, whatever its row says.
+
+    It is asked often, so first whether there is such an entry at all.
+    """
+    if (
+        run.kind == Run.Kind.ROLLBACK
+        or not AuditEntry.objects.filter(audit_told.of("run", [run.pk]), action=ABORT).exists()
+    ):
         return False
-    return any(one["action"] == "run.abort_requested" for one in audit_told.about("run", [run.pk])[0])
+    told = [one["action"] for one in audit_told.sound_about("run", [run.pk]) if one["action"] in (ABORT, NO_ABORT)]
+    return told[-1:] == [ABORT]
 
 
 def require_unmoved(run: Run, step: Step | None) -> None:

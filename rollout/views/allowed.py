@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout import access, states
+from rollout import access, standing, states
 from rollout.models import Rollout, Run
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
@@ -91,4 +91,5 @@ def to_review(runs: Sequence[Run], username: str) -> Run | None:
 
 def _abortable(runs: Sequence[Run]) -> bool:
     open_runs = [run for run in runs if run.state in (N.QUEUED, N.RUNNING)]
-    return bool(open_runs) and open_runs[-1].kind != Run.Kind.ROLLBACK and not open_runs[-1].abort_requested
+    last = open_runs[-1] if open_runs else None
+    return last is not None and last.kind != Run.Kind.ROLLBACK and not standing.is_to_abort(last)

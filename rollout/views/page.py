@@ -12,7 +12,7 @@ from django.utils import timezone
 from approvals import ledger, passkeys, stepup
 from approvals.rules import Member
 from monitoring.models import Incident
-from rollout import attempted, checklist, evidence, preview, reading
+from rollout import attempted, checklist, evidence, preview, reading, standing
 from rollout.models import Artifact, BreakGlass, Rollout, Run
 from rollout.states import RolloutState as R
 from rollout.views import allowed, frozen, glass_view, live, signing, story
@@ -210,7 +210,7 @@ class Page:
             steps_total=len(run.steps.all()) if run else 0,
             changed=self.changed,
             needs_decision=rollout.needs_decision,
-            abort_requested=bool(run and run.abort_requested),
+            abort_requested=run is not None and standing.is_to_abort(run),
             queued_behind=self._holder() if rollout.state == R.QUEUED else "",
             watch_reason=self.watch.watch.reason if self.watch else "",
             locked=rollout.target.locked,

@@ -43,6 +43,7 @@ TITLES = {
     "sign_off.bypassed": "Sign-off passed over in an emergency",
     "sign_off.used": "Sign-off checked again and used",
     "run.abort_requested": "Abort asked for",
+    "run.abort_withdrawn": "Abort taken back",
     "run.reviewed": "Rollback reviewed",
     "effect.did_not_happen": "Did not happen after all",
     "run.decided_done": "A person decided: it was done",

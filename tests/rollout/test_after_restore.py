@@ -48,12 +48,19 @@ def test_a_breach_in_a_restored_watch_asks_a_person(watched: Run) -> None:
     assert (rollout.state, rollout.needs_decision) == (R.WATCHING, "p95 above 2000 ms")
 
 
-def test_an_abort_that_was_asked_for_before_the_backup_is_not_done_after_it(watched: Run) -> None:
-    Run.objects.filter(pk=watched.pk).update(abort_requested=True)
+def test_an_abort_that_was_asked_for_before_the_backup_is_not_done_after_it(
+    watched: Run, cast: dict[str, User]
+) -> None:
+    olaf = cast["olaf"]
+    actions.abort(fresh(watched.rollout), user=olaf, why="It looks wrong.", by=actor(olaf), now=NOW)
     said = settle()
     engine.advance(watched.pk)
     assert fresh(watched.rollout).state == R.WATCHING
-    assert "abort it again" in said
+    assert "olaf had asked to abort it: abort it again" in said
+    assert AuditEntry.objects.filter(action="run.abort_withdrawn", subject_id=str(watched.pk)).exists()
+    actions.abort(fresh(watched.rollout), user=olaf, why="It still does.", by=actor(olaf), now=NOW)
+    engine.advance(watched.pk)
+    assert fresh(watched.rollout).state == R.ROLLING_BACK
 
 
 def test_a_restored_watch_ends_well_as_any_other(watched: Run) -> None:

@@ -148,9 +148,13 @@ def test_a_breach_that_rows_leave_to_people_is_looked_at_now_and_then(
     assert hinted == 2
 
 
-def test_an_abort_during_the_watch_is_found(deploy: Run, fake: FakeRunner, hints: list) -> None:
+def abort(deploy: Run, user: User) -> None:
+    actions.abort(factories.fresh(deploy.rollout), user=user, why="it looks wrong", by=actor(user), now=NOW)
+
+
+def test_an_abort_during_the_watch_is_found(deploy: Run, cast: dict, fake: FakeRunner, hints: list) -> None:
     drive(deploy, fake)
-    Run.objects.filter(pk=deploy.pk).update(abort_requested=True)
+    abort(deploy, cast["tom"])
     assert runs_hinted(hints) == [deploy.pk]
 
 
@@ -269,8 +273,8 @@ def test_a_run_that_waits_for_a_silent_host_goes_on_waiting(elsewhere: Run, hint
     assert lost_after(Pulse(clock), clock, 1000, hints) == []
 
 
-def test_its_abort_makes_somebody_else_act(elsewhere: Run, hints: list) -> None:
-    Run.objects.update(abort_requested=True)
+def test_its_abort_makes_somebody_else_act(elsewhere: Run, cast: dict, hints: list) -> None:
+    abort(elsewhere, cast["tom"])
     clock = Clock()
     assert lost_after(Pulse(clock), clock, 61, hints) == [("b", 7)]
 
