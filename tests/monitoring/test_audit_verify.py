@@ -13,6 +13,7 @@ from monitoring import audit_verify, checks, guards
 from monitoring.audit_times import Times
 from monitoring.audit_verify import GENESIS, WHOLE
 from monitoring.models import AuditEntry, AuditHead
+from tests.monitoring.effects import later
 from tests.monitoring.test_audit import append
 
 pytestmark = pytest.mark.django_db
@@ -122,7 +123,7 @@ def test_what_is_appended_between_the_head_and_its_times_is_no_break(
 
     def meanwhile(times: Times) -> str:
         for _ in late:
-            append(action="rollout.late")
+            append(action="rollout.late", now=later(9))
         return real(times)
 
     monkeypatch.setattr(Times, "problem", meanwhile)
