@@ -13,6 +13,7 @@ from monitoring import audit, audit_told
 from monitoring.models import AuditEntry
 from rollout import opened, states, transitions
 from rollout.models import Rollout, Run, Step, Target
+from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 
@@ -86,6 +87,18 @@ def hidden(target: Target) -> Run | None:
     begun = newest is not None and newest[0].isdecimal() and newest[1] == S.RUNNING
     step = Step.objects.filter(pk=newest[0]).first() if newest and begun else None
     return step.run if step is not None and step.run.state != N.RUNNING else None
+
+
+def is_disowned(target: Target) -> Rollout | None:
+    """Return the rollout that last succeeded at a target, if its row says something else, and no entry since does."""
+    place = {"component": target.component.name, "environment": target.environment.name, "subject_kind": "rollout"}
+    told = AuditEntry.objects.filter(**place, seq__lte=audit.head()[0]).exclude(new="").order_by("-seq")
+    newest = told.filter(action=f"rollout.{R.SUCCEEDED.lower()}").values_list("subject_id", flat=True).first()
+    if newest is None or not newest.isdecimal():
+        return None
+    state = told.filter(subject_id=newest, action__startswith="rollout.").values_list("new", flat=True).first()
+    rows = Rollout.objects.with_places().filter(pk=newest).exclude(state=R.SUCCEEDED)
+    return rows.first() if state == R.SUCCEEDED else None
 
 
 def is_unclear(row: Run | Rollout) -> bool:

@@ -1,13 +1,18 @@
-"""Brings back what rows hide: a run at work whose row says that it is over is looked at by nobody, and ends nowhere."""
+"""Brings back what rows hide: a run at work whose row says that it is over, which nobody would look at, and a release.
+
+Of a release that is live, and whose row says that it is not, no page offers the rollback.
+"""
 
 import logging
 from datetime import datetime
 
 from monitoring import audit
-from rollout import alarms, as_told
+from rollout import alarms, as_told, states
 from rollout.models import Target
 
 WHY = "a step of it is at work, as the audit tells, and was looked at by nobody; the database was edited"
+
+DISOWNED = "so the audit tells, and so it stands again; the database was edited"
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +26,24 @@ def look(now: datetime) -> None:
         try:
             if as_told.hidden(target):
                 bring(target, now=now)
+            if as_told.is_disowned(target):
+                _own(target, now=now)
         except Exception:
             log.exception("%s could not be looked at for a run that its row hides; it is tried again", target)
+
+
+def _own(target: Target, *, now: datetime) -> None:
+    """Put back the rollout that last succeeded at a target, where its row says something else, and tell people."""
+    with audit.turn():
+        rollout = as_told.is_disowned(target)
+        if rollout is None:
+            return
+        said = rollout.state
+        as_told.set_right(rollout)
+        run = rollout.runs.order_by("-pk").first()
+        if run is not None and rollout.state != said:
+            title = f"Rollout {rollout.pk} succeeded: only its row said {states.label(said)}"
+            alarms.was_edited(run, title, why=DISOWNED, now=now)
 
 
 def bring(target: Target, *, now: datetime) -> bool:

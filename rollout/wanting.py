@@ -38,6 +38,7 @@ def _why_watch(run: Run, step: Step) -> str:
         return ASTRAY
     asked = bool(run.rollout.needs_decision)
     waits = outcome == Watch.Outcome.NEEDS_DECISION or run.rollout.automatic_rollback_used
-    if standing.is_to_abort(run) or outcome == Watch.Outcome.PASSED or (outcome and not (asked and waits)):
+    waits = waits or outcome == Watch.Outcome.PASSED  # the audit tells another one; who accepts it nudges himself
+    if standing.is_to_abort(run) or (outcome and not (asked and waits)):
         return f"watch-{outcome}"
-    return ASKED if outcome == Watch.Outcome.BREACHED else ""
+    return ASKED if outcome in (Watch.Outcome.BREACHED, Watch.Outcome.PASSED) else ""

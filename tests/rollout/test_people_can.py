@@ -8,8 +8,8 @@ from django.db import connection
 
 from approvals.ledger import Refused
 from monitoring import checkpoints
-from monitoring.models import AuditEntry, Watch
-from rollout import actions, audit_care, deciding, engine, epochs, losing, reads, settling
+from monitoring.models import AuditEntry, Incident, Watch
+from rollout import actions, audit_care, deciding, engine, epochs, losing, reads, settling, to_light
 from rollout.management.commands import rollback as command
 from rollout.models import Backup, Rollout, Run, Target
 from tests import factories
@@ -275,3 +275,18 @@ def test_a_breach_that_is_rolled_back_by_itself_is_accepted_by_nobody(
     Rollout.objects.filter(pk=deploy.rollout_id).update(needs_decision="somebody wrote that")
     with pytest.raises(Refused, match="awaits no decision"):
         accepted(deploy, cast)
+
+
+def test_a_release_that_its_row_disowns_is_put_back_and_told(live: Run) -> None:
+    forger.edit(fresh(live.rollout), state="FAILED")
+    to_light.look(NOW)
+    to_light.look(NOW)
+    assert fresh(live.rollout).state == "SUCCEEDED"
+    assert Incident.objects.filter(title__contains="only its row said failed").count() == 1
+
+
+def test_one_that_was_rolled_back_since_is_left_as_it_is(live: Run, cast: Cast, fake: FakeRunner) -> None:
+    rolled_back(live, cast, fake)
+    to_light.look(NOW)
+    assert fresh(live.rollout).state == "ROLLED_BACK"
+    assert not Incident.objects.filter(title__contains="only its row said").exists()
