@@ -375,6 +375,8 @@ def test_a_step_that_runs_while_it_is_unknown_runs_to_its_end(deploy: Run, fake:
 
 def test_a_step_that_has_failed_meanwhile_is_asked_to_end(deploy: Run, cast: dict, fake: FakeRunner) -> None:
     drive(deploy, fake, stop_at="migrate")
-    deploy.steps.filter(kind="migrate").update(state="FAILED")
+    rollout, olaf = factories.fresh(deploy.rollout), cast["olaf"]
+    actions.roll_back(rollout, user=olaf, why="it takes too long", by=actor(olaf), now=NOW)
+    assert deploy.steps.get(kind="migrate").state == "FAILED" and fake.cancelled == set()
     leftovers.stop_late()
     assert fake.cancelled == {fake.current}
