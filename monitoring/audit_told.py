@@ -31,6 +31,11 @@ def sound_about(kind: str, ids: Iterable[object]) -> list[Json]:
     return standing(AuditEntry.objects.filter(of(kind, ids)))
 
 
+def written() -> QuerySet[AuditEntry]:
+    """Return the entries up to the head: beyond it none was appended, and whoever asks for the chain is told so."""
+    return AuditEntry.objects.filter(seq__lte=audit.head()[0])
+
+
 def standing(entries: QuerySet[AuditEntry]) -> list[Json]:
     """Return what those of these entries tell, oldest first, that stand as they were written."""
     found, _, loose = _read(entries)

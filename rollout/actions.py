@@ -146,9 +146,9 @@ def roll_back(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetim
     One person with a reason is enough.
     """
     in_person(by, user)
+    as_told.to_its_place(rollout)
     require(user, rollout.target, access.STOPPERS)
     require_reason(why)
-    as_told.to_its_place(rollout)
     if rollout.state not in states.ROLLBACK_FROM:
         as_told.set_right(rollout)
     if rollout.state not in states.ROLLBACK_FROM or not attempted.may_have_changed(rollout):
@@ -179,11 +179,16 @@ def accept(rollout: Rollout, *, user: User, why: str, by: Actor, now: datetime) 
     run = rollout.runs.filter(kind=Run.Kind.DEPLOY, state=N.RUNNING).first()
     if run is None or run.watch is None or not rollout.needs_decision:
         raise Refused("This rollout does not wait for a decision.")
-    left = rollout.automatic_rollback_used or attempted.is_left_to_people(rollout)
+    seen = run.watch.outcome
     try:
-        # of which the audit tells something else, whatever its row says: it is asked about all the same
-        anyhow = not borne.is_outcome(run, run.watch)
-        watcher.accept(run.watch, by=by, why=why, now=now, also_breached=left or anyhow, also_passed=anyhow)
+        with audit.turn():
+            run.watch.refresh_from_db()
+            if run.watch.outcome != seen:
+                raise Refused(f"It is {run.watch.get_outcome_display()} by now: look again, then decide.")
+            left = rollout.automatic_rollback_used or attempted.is_left_to_people(rollout)
+            # of which the audit tells something else, whatever its row says: it is asked about all the same
+            anyhow = not borne.is_outcome(run, run.watch)
+            watcher.accept(run.watch, by=by, why=why, now=now, also_breached=left or anyhow, also_passed=anyhow)
     except watcher.Conflict as lost:
         raise Refused(str(lost))
     nudge.run(run.pk)

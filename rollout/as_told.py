@@ -83,22 +83,31 @@ def hidden(target: Target) -> Run | None:
     place = {"component": target.component.name, "environment": target.environment.name, "subject_kind": "step"}
     # beyond the head nothing was ever appended
     told = AuditEntry.objects.filter(**place, seq__lte=audit.head()[0]).exclude(new="").order_by("-seq")
-    newest = told.values_list("subject_id", "new").first()
-    begun = newest is not None and newest[0].isdecimal() and newest[1] == S.RUNNING
-    step = Step.objects.filter(pk=newest[0]).first() if newest and begun else None
+    newest = told.values_list("subject_id", "new", "seq").first()
+    begun = newest is not None and newest[0][:18].isdecimal() and (newest[1] == S.RUNNING or _is_edited(newest[2]))
+    step = Step.objects.filter(pk=newest[0][:18]).first() if newest and begun else None
     return step.run if step is not None and step.run.state != N.RUNNING else None
+
+
+def _is_edited(seq: int) -> bool:
+    return bool(audit_told.told(AuditEntry.objects.filter(seq=seq))[1])
 
 
 def is_disowned(target: Target) -> Rollout | None:
     """Return the rollout that last succeeded at a target, if its row says something else, and no entry since does."""
     place = {"component": target.component.name, "environment": target.environment.name, "subject_kind": "rollout"}
-    told = AuditEntry.objects.filter(**place, seq__lte=audit.head()[0]).exclude(new="").order_by("-seq")
-    newest = told.filter(action=f"rollout.{R.SUCCEEDED.lower()}").values_list("subject_id", flat=True).first()
-    if newest is None or not newest.isdecimal():
-        return None
-    state = told.filter(subject_id=newest, action__startswith="rollout.").values_list("new", flat=True).first()
-    rows = Rollout.objects.with_places().filter(pk=newest).exclude(state=R.SUCCEEDED)
-    return rows.first() if state == R.SUCCEEDED else None
+    told = audit_told.written().filter(**place).exclude(new="").order_by("-seq")
+    for key in told.filter(action=f"rollout.{R.SUCCEEDED.lower()}").values_list("subject_id", flat=True):
+        if told.filter(subject_id=key, action__startswith="rollout.").values_list("new", flat=True)[0] == R.SUCCEEDED:
+            rows = Rollout.objects.with_places().filter(pk=key) if key[:18].isdecimal() else Rollout.objects.none()
+            return rows.exclude(state=R.SUCCEEDED).first()  # the newest that was not rolled back since
+    return None
+
+
+def moves_of(number: object) -> list[tuple[int, str]]:
+    """Return how a rollout moved by entries that stand as they were written: the entry's number and the state."""
+    entries = audit_told.sound_about("rollout", [number])
+    return [(one["seq"], one["new"]) for one in entries if one["new"] and one["action"].startswith("rollout.")]
 
 
 def is_unclear(row: Run | Rollout) -> bool:

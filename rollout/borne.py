@@ -14,7 +14,7 @@ from django.db.models import Q
 from approvals import proven
 from approvals.models import SignOff
 from monitoring import anchors, audit, audit_told
-from monitoring.models import AuditEntry, Watch
+from monitoring.models import Watch
 from rollout import commands, freezing, glass_record, opened, standing, states, told
 from rollout.models import Backup, BreakGlass, Configuration, Rollout, Run, Step
 from rollout.standing import EDITED
@@ -178,7 +178,7 @@ def _deploy_before(run: Run) -> Json | None:
     mine, here = run.rollout_id, audit_told.of("run", run.rollout.runs.values_list("pk", flat=True))
     named = Q(body__contains=f'"rollout":{mine},') | Q(body__contains=f'"rollout":{mine}}}')
     told_so = Q(component=run.target.component.name) & named
-    entries, wrong = audit_told.told(AuditEntry.objects.filter(here | told_so, action="run.deploy.opened"))
+    entries, wrong = audit_told.told(audit_told.written().filter(here | told_so, action="run.deploy.opened"))
     return None if wrong else next((one for one in reversed(entries) if one["data"].get("rollout", mine) == mine), None)
 
 

@@ -10,13 +10,16 @@ from approvals.actors import signs_as
 from approvals.ledger import Refused
 from monitoring import audit, audit_told, incidents, watcher
 from monitoring.audit import Actor
-from monitoring.models import AuditEntry, Incident
+from monitoring.models import Incident
 from rollout import as_told, attempted, commands, epochs, opened, plan, routing, runner, told, transitions
 from rollout.config_reader import ComponentError
 from rollout.models import Backup, Rollout, Run, Step
 from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
+
+# no other rollout of the target can begin between two of these
+ACTED = (R.QUEUED, R.RUNNING, R.WATCHING, R.SUCCEEDED)
 
 
 def validate_run(rollout: Rollout, *, user: User, now: datetime) -> Run:
@@ -160,20 +163,18 @@ def _continue_incident(rollout: Rollout, *, why: str, by: Actor, now: datetime) 
 def newer_change(rollout: Rollout) -> Rollout | None:
     """Return a later rollout whose change of the target still stands: to undo below it would undo it unseen."""
     place = {"component": rollout.target.component.name, "environment": rollout.target.environment.name}
-    begun = AuditEntry.objects.filter(**place, action=f"rollout.{R.RUNNING.lower()}").order_by("-seq")
-    for pk in begun.values_list("subject_id", flat=True):
-        if pk == str(rollout.pk):
-            return None
-        later = Rollout.objects.filter(target=rollout.target, pk=int(pk)).first() if pk.isdecimal() else None
+    acted = [seq for seq, state in as_told.moves_of(rollout.pk) if state in ACTED]
+    begun = audit_told.written().filter(**place, action=f"rollout.{R.RUNNING.lower()}", seq__gt=max(acted, default=0))
+    for entry in reversed(audit_told.standing(begun)):
+        later = Rollout.objects.filter(target=rollout.target, pk=entry["subject"]["id"]).exclude(pk=rollout.pk).first()
         if later is not None and not _is_undone(later) and attempted.is_shown_or_told(later):
             return later
     return None
 
 
 def _is_undone(rollout: Rollout) -> bool:
-    moves = [one for one in audit_told.sound_about("rollout", [rollout.pk]) if one["action"].startswith("rollout.")]
-    states = [one["new"] for one in moves if one["new"]]
-    return bool(states) and states[-1] in (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
+    moves = as_told.moves_of(rollout.pk)
+    return bool(moves) and moves[-1][1] in (R.ROLLED_BACK, R.ROLLED_BACK_UNHEALTHY)
 
 
 def say_why(rollout: Rollout, why: str) -> None:

@@ -9,8 +9,8 @@ from django.conf import settings
 
 from monitoring import audit_told
 from monitoring.models import AuditEntry
-from rollout import opened, states, told, transitions
-from rollout.models import Target
+from rollout import as_told, opened, states, told, transitions
+from rollout.models import Run, Target
 from rollout.states import RolloutState as R
 
 Json = dict[str, Any]
@@ -60,21 +60,22 @@ def _reasons(path: Path, target: Target, keep_days: int | None, now: datetime) -
 def _needed_by(run: int, target: Target) -> Iterator[str]:
     """Yield why the rollout whose run took a backup may still need it."""
     opening = opened.entry_of(audit_told.sound_about("run", [run]))
-    number = opening["data"].get("rollout") if opening else None
-    moves = [one for one in audit_told.sound_about("rollout", [number]) if one["action"].startswith("rollout.")]
-    moves = [one for one in moves if one["new"]]
-    if not moves:
+    row = Run.objects.filter(pk=run).values_list("rollout_id", flat=True).first()  # an older version did not tell
+    number = opening["data"].get("rollout", row) if opening else None
+    seq, state = (as_told.moves_of(number) or [(0, "")])[-1]
+    if not state:
         yield f"no entry of the audit tells what became of the rollout that took it by run {run}"
-    elif moves[-1]["new"] in NEEDED:
-        yield f"rollout {number} is {states.label(moves[-1]['new'])}"
-    elif moves[-1]["new"] == R.SUCCEEDED and not _succeeded_after(moves[-1]["seq"], target):
+    elif state in NEEDED:
+        yield f"rollout {number} is {states.label(state)}"
+    elif state == R.SUCCEEDED and not _succeeded_after(seq, target):
         yield f"rollout {number} is the last that succeeded"
 
 
 def _succeeded_after(seq: int, target: Target) -> bool:
     place = {"component": target.component.name, "environment": target.environment.name}
     later = AuditEntry.objects.filter(**place, action=f"rollout.{R.SUCCEEDED.lower()}", seq__gt=seq)
-    return bool(audit_told.standing(later))
+    numbers = {one["subject"]["id"] for one in audit_told.standing(later)}
+    return any(as_told.moves_of(number)[-1][1] == R.SUCCEEDED for number in numbers)  # else it was rolled back since
 
 
 def _told_of(path: Path, target: Target, *actions: str) -> list[Json]:

@@ -11,7 +11,7 @@ from itertools import chain
 from operator import or_
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from approvals import proven
 from monitoring import anchors, audit, audit_told
@@ -63,8 +63,11 @@ def is_to_abort(run: Run) -> bool:
         or not AuditEntry.objects.filter(audit_told.of("run", [run.pk]), action=ABORT).exists()
     ):
         return False
-    told = [one["action"] for one in audit_told.sound_about("run", [run.pk]) if one["action"] in (ABORT, NO_ABORT)]
-    return told[-1:] == [ABORT]
+    told = [one for one in audit_told.sound_about("run", [run.pk]) if one["action"] in (ABORT, NO_ABORT)]
+    # an older version's restore took it back without a word
+    restores = audit_told.standing(audit_told.written().filter(action="installation.restored"))
+    restored = max((one["seq"] for one in restores), default=0)
+    return bool(told) and told[-1]["action"] == ABORT and told[-1]["seq"] > restored
 
 
 def require_unmoved(run: Run, step: Step | None) -> None:
@@ -102,7 +105,7 @@ def untold(run: Run, steps: list[Step], *, whole: bool = True) -> Generator[str,
 def _newest_move(run: Run) -> Q:
     """Return the condition of the entry that tells how the rollout stands: what was before it is no word about that."""
     mine = audit_told.of("rollout", [run.rollout_id]) & Q(action__startswith="rollout.")
-    newest = _written().filter(mine).exclude(new="").order_by("-seq").values_list("seq", flat=True).first()
+    newest = audit_told.written().filter(mine).exclude(new="").order_by("-seq").values_list("seq", flat=True).first()
     return Q(seq=newest)
 
 
@@ -118,13 +121,8 @@ def _difference(run: Run, step: Step | None) -> str:
 
 def _entries(run: Run, steps: list[Step], *others: Q, whole: bool = True) -> tuple[list[Json], list[str]]:
     mine = audit_told.of("run", [run.pk]) | audit_told.of("step", [step.pk for step in steps])
-    entries = _written().filter(reduce(or_, others, mine))
+    entries = audit_told.written().filter(reduce(or_, others, mine))
     return audit_told.told(entries) if whole else (audit_told.standing(entries), [])
-
-
-def _written() -> QuerySet[AuditEntry]:
-    """Return the entries up to the head: beyond it none was appended, and whoever asks for the chain is told so."""
-    return AuditEntry.objects.filter(seq__lte=audit.head()[0])
 
 
 def _run_untold(run: Run, entries: list[Json], steps: list[Step] | None = None) -> Generator[str, None, Json | None]:

@@ -6,6 +6,8 @@ Of a release that is live, and whose row says that it is not, no page offers the
 import logging
 from datetime import datetime
 
+from django.db import IntegrityError, transaction
+
 from monitoring import audit
 from rollout import alarms, as_told, states
 from rollout.models import Target
@@ -49,8 +51,15 @@ def _own(target: Target, *, now: datetime) -> None:
 def bring(target: Target, *, now: datetime) -> bool:
     """Put back the run at work at a target that its row hides, and tell people; return whether there was one."""
     with audit.turn():  # what was seen without it may just have ended
-        run = as_told.hidden(target)
-        if brought := as_told.bring_to_light(target):
+        run, brought = as_told.hidden(target), None
+        try:
+            with transaction.atomic():
+                brought = as_told.bring_to_light(target)
+        except IntegrityError:  # another row holds its place, and cannot be put back either
+            if run is not None:
+                alarms.is_hidden(run, WHY, now=now)
+            return False
+        if brought is not None:
             title = f"Run {brought.pk} goes on: only its row said that it does not"
             alarms.was_edited(brought, title, why=WHY, now=now)
         elif run is not None and as_told.is_unclear(run):

@@ -106,7 +106,7 @@ def backup_problems(
     the file, which was read whole; then an entry about it that somebody edited does not keep him from it.
     """
     subject = transitions.subject_of(target)
-    mine = AuditEntry.objects.filter(
+    mine = audit_told.written().filter(
         subject_kind=subject.kind, subject_id=subject.id, action__in=KEPT, body__contains=backup.sha256
     )
     entries, wrong = audit_told.told(mine)
@@ -128,7 +128,7 @@ def backup_problems(
 def taken_by(runs: QuerySet[Run], *, target: Target) -> Backup | None:
     """Return the backup of which the audit tells that these runs took it of a target, before they changed anything."""
     subject = transitions.subject_of(target)
-    mine = AuditEntry.objects.filter(subject_kind=subject.kind, subject_id=subject.id, action=TAKEN)
+    mine = audit_told.written().filter(subject_kind=subject.kind, subject_id=subject.id, action=TAKEN)
     for pk in runs.order_by("-pk").values_list("pk", flat=True):
         entries, wrong = audit_told.told(mine.filter(body__contains=f'"run":{pk}'))
         taken = [one["data"]["sha256"] for one in entries if not wrong and _took(one, pk)]

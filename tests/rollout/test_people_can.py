@@ -1,15 +1,16 @@
 """No row or entry that somebody edited keeps people from bringing a service back, or from letting a release stay."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.db import connection
 
 from approvals.ledger import Refused
-from monitoring import checkpoints
-from monitoring.models import AuditEntry, Incident, Watch
-from rollout import actions, audit_care, deciding, engine, epochs, losing, reads, settling, to_light
+from monitoring import audit, checkpoints
+from monitoring.models import AuditEntry, AuditHead, Incident, Watch
+from rollout import actions, audit_care, deciding, engine, epochs, losing, reads, settling, to_light, transitions
 from rollout.management.commands import rollback as command
 from rollout.models import Backup, Rollout, Run, Target
 from tests import factories
@@ -290,3 +291,106 @@ def test_one_that_was_rolled_back_since_is_left_as_it_is(live: Run, cast: Cast, 
     to_light.look(NOW)
     assert fresh(live.rollout).state == "ROLLED_BACK"
     assert not Incident.objects.filter(title__contains="only its row said").exists()
+
+
+def told(action: str, about: Rollout | Run | Target, **more: Any) -> AuditEntry:
+    """Put a row far beyond the head that says what an entry would."""
+    with audit.turn():
+        entry = audit.append(action=action, by=audit.SYSTEM, subject=transitions.subject_of(about), now=NOW, **more)
+    forger.remove(AuditEntry.objects.get(pk=entry.pk))
+    last = AuditEntry.objects.order_by("-seq")[0]
+    AuditHead.objects.update(seq=last.seq, hash=last.hash)
+    values = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.local_concrete_fields}
+    return AuditEntry.objects.create(**values | {"id": None, "seq": 10**9})
+
+
+def test_a_breach_that_came_while_it_was_accepted_is_accepted_by_nobody(
+    target: Target, cast: Cast, fake: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    factories.decide_watches("NEEDS_DECISION", "no data")
+    engine.advance(deploy.pk)
+    turn = audit.turn
+
+    def late() -> Any:
+        monkeypatch.setattr(audit, "turn", turn)
+        factories.decide_watches("BREACHED", "too slow")
+        return turn()
+
+    monkeypatch.setattr(audit, "turn", late)
+    with pytest.raises(Refused, match="breached by now: look again"):
+        accepted(deploy, cast)
+    assert Watch.objects.get().outcome == "BREACHED"
+
+
+def test_no_start_beyond_the_head_keeps_the_newest_from_being_rolled_back(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    older, newer = asked_twice(target, cast, fake)
+    told("rollout.running", fresh(older.rollout), new="RUNNING")
+    assert rolled_back(newer, cast, fake) == "ROLLED_BACK"
+
+
+def test_nor_does_an_edited_entry_of_its_own_start(target: Target, cast: Cast, fake: FakeRunner) -> None:
+    _, newer = asked_twice(target, cast, fake)
+    mine = AuditEntry.objects.get(action="rollout.running", subject_id=str(newer.rollout_id))
+    forger.edit(mine, action="rollout.x")
+    assert rolled_back(newer, cast, fake) == "ROLLED_BACK"
+
+
+@pytest.mark.parametrize("action", ["run.deploy.opened", "backup.taken"])
+def test_no_row_beyond_the_head_about_what_is_undone_keeps_a_person_from_it(
+    live: Run, cast: Cast, fake: FakeRunner, action: str
+) -> None:
+    data = {"sha256": Backup.objects.get(run=live).sha256} if action == "backup.taken" else {}
+    told(action, live.target if data else live, new="RUNNING", data=data)
+    assert rolled_back(live, cast, fake) == "ROLLED_BACK"
+
+
+@pytest.fixture
+def hidden(target: Target, cast: Cast, fake: FakeRunner) -> Run:
+    """Return a deploy at work whose rows say that it failed."""
+    deploy = drive(started(target, cast), fake, stop_at="check")
+    engine.advance(deploy.pk)
+    forger.edit(Run.objects.get(pk=deploy.pk), state="FAILED")
+    forger.edit(fresh(deploy.rollout), state="FAILED")
+    return deploy
+
+
+def test_a_run_at_work_is_found_though_the_newest_entry_of_its_step_was_edited(hidden: Run) -> None:
+    forger.edit(AuditEntry.objects.filter(subject_kind="step").exclude(new="").latest("seq"), new="FAILED")
+    to_light.look(NOW)
+    assert state(hidden) == ("RUNNING", "RUNNING") and Incident.objects.filter(severity="P0").exists()
+
+
+def test_one_whose_place_a_row_keeps_is_told_of(hidden: Run, target: Target, cast: Cast) -> None:
+    forged = factories.make_draft(target, cast["rita"], "1.9.0")
+    row = Run.objects.create(rollout=forged, target=target, kind="validate", state="UNKNOWN", created_at=NOW, epoch=1)
+    told("run.unknown", row, new="UNKNOWN")
+    to_light.look(NOW)
+    to_light.look(NOW)
+    assert Incident.objects.filter(severity="P0").count() == 1
+
+
+def test_an_abort_that_a_restore_of_an_older_version_took_back_stays_so(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    olaf = cast["olaf"]
+    actions.abort(fresh(deploy.rollout), user=olaf, why="customers complain", by=actor(olaf), now=NOW)
+    Run.objects.filter(pk=deploy.pk).update(abort_requested=False)
+    with audit.turn():
+        about = audit.Subject(kind="installation", id="1", label="installation")
+        audit.append(action="installation.restored", by=audit.SYSTEM, subject=about, now=NOW)
+    engine.advance(deploy.pk)
+    assert not Run.objects.filter(kind="rollback").exists()
+
+
+def test_what_is_live_again_after_a_newer_one_was_rolled_back_is_put_back(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    older, newer = asked_twice(target, cast, fake)
+    rolled_back(newer, cast, fake)
+    forger.edit(fresh(older.rollout), state="CANCELLED")
+    to_light.look(NOW)
+    assert fresh(older.rollout).state == "SUCCEEDED"

@@ -21,6 +21,7 @@ from tests.monitoring.signed import house, write
 from tests.rollout import bundle_world
 from tests.rollout.test_edited_rows import Cast, started, succeeded
 from tests.rollout.test_housekeeping import age
+from tests.rollout.test_opened import asked_for
 from tests.rollout.views_world import browser
 
 pytestmark = pytest.mark.django_db
@@ -265,3 +266,42 @@ def test_what_is_no_sha256_leads_nowhere(name: str, tmp_path: Path) -> None:
 
 def fresh_backup(backup: Backup) -> Backup:
     return Backup.objects.get(pk=backup.pk)
+
+
+def test_the_backup_of_what_is_live_again_after_a_newer_one_was_rolled_back_stays(
+    target: Target, cast: Cast, fake: FakeRunner
+) -> None:
+    first = live(target, cast, fake)
+    later_one = succeeded(started(target, cast, "1.2.0"), fake)
+    drive(asked_for(later_one, cast), fake)
+    requested(target, 2, at=later(7200))
+    forger.edit(fresh(first.run.rollout), state="CANCELLED")  # type: ignore[union-attr]
+    Incident.objects.update(state="CLOSED")
+    retiring.run(LONG)
+    assert Path(first.path).exists()
+
+
+def test_a_file_whose_row_and_entry_were_taken_away_stays(target: Target) -> None:
+    backup = requested(target, 1)
+    requested(target, 2, at=later(7200))
+    age(Path(backup.path), 2 * 86_400)
+    forger.remove(AuditEntry.objects.get(action="backup.taken", body__contains=backup.sha256))
+    forger.remove(backup)
+    Incident.objects.create(
+        title=unnamed.TITLE, summary=f"- {Path(backup.path).name}: 10 bytes, made", severity="P2",
+        opened_at=NOW - timedelta(days=300), subject_kind="storage", subject_id="x",
+    )  # fmt: skip
+    unnamed.retire(later(3 * 3600))
+    assert Path(backup.path).exists()
+
+
+def test_the_bytes_of_evidence_whose_row_and_entry_were_edited_stay(target: Target, cast: Cast) -> None:
+    artifact = factories.make_draft(target, cast["rita"]).release.archive
+    assert artifact is not None
+    path = evidence.path_of(artifact)
+    for one in AuditEntry.objects.filter(body__contains=artifact.sha256):
+        forger.edit(one, action="artifact.x")
+    forger.edit(artifact, sha256="0" * 64)
+    age(path, 2 * 86_400)
+    orphans.sweep(NOW)
+    assert path.exists()
