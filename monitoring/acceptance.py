@@ -55,7 +55,7 @@ def accept(*, by: Actor, why: str, now: datetime, held: Held | None = None) -> s
             data |= {"breaks": count, "breaks_sha256": held.breaks.sha256}
         action = chain_watch.ACCEPTED if broken else "audit.set_back_accepted"
         audit.append(action=action, by=by, subject=anchors.ABOUT, why=why, data=data, now=now)
-        anchors.note_accepted(int(back["back_to"]), why=why, now=now)
+        anchors.note_accepted(int(back["back_to"]), why=why, now=now, set_back="given_up" in back)
     return _in_words(data)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from django.conf import settings
 
-from . import audit, storage
+from . import audit, raw_rows, storage
 from .audit import SYSTEM, Subject
-from .models import AuditEntry, Checkpoint
+from .models import AuditEntry, Checkpoint, TimeStamp
 from .verify import Signed, number_of
 
 TAIL_BYTES = 1 << 16
@@ -89,10 +89,14 @@ def given_up() -> dict[str, int | str]:
     return {"back_to": back_to, "given_up": known.seq, "given_up_hash": known.hash}
 
 
-def note_accepted(back_to: int, *, why: str, now: datetime) -> None:
-    """Write into the file that the database as it is now is the right one; the audit tells it already."""
+def note_accepted(back_to: int, *, why: str, now: datetime, set_back: bool = True) -> None:
+    """Write into the file that the database as it is now is the right one; the audit tells it already.
+
+    `set_back`: it is an older one, so that time stamps which came later are given up, too.
+    """
     seq, digest = audit.head()
-    append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why))
+    stamped = {"stamped_to": stamped_to()} if set_back else {}
+    append(_line("accepted", back_to=back_to, seq=seq, hash=digest, at=audit.stamp(now), why=why, **stamped))
 
 
 def note_key(key: str, *, why: str, now: datetime) -> None:
@@ -133,8 +137,16 @@ def time_stamps() -> dict[int, str]:
         if "time_stamp" in told:
             found[int(told["time_stamp"]["seq"])] = str(told["time_stamp"]["sha256"])
         elif "accepted" in told:
-            found = {seq: one for seq, one in found.items() if seq <= int(told["accepted"]["back_to"])}
+            over = told["accepted"]
+            upto = min(int(over["back_to"]), int(over.get("stamped_to", over["back_to"])))
+            found = {seq: one for seq, one in found.items() if seq <= upto}
     return found
+
+
+def stamped_to() -> int:
+    """Return the number of the newest checkpoint with a time stamp in the database; 0 without one."""
+    numbered = TimeStamp.objects.filter(seq__lte=raw_rows.LARGEST)  # SQLite keeps whatever somebody put there
+    return numbered.order_by("-seq").values_list("seq", flat=True).first() or 0
 
 
 def _holds(point: Point) -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cryptography import x509
 
+from . import der
+
 try:
     import rfc3161_client as rfc3161
 except ImportError:
@@ -82,7 +84,7 @@ def check(answer: bytes, text: str, *, trusted: Certificates, nonce: int | None 
     """
     _require_installed()
     try:
-        told = rfc3161.decode_timestamp_response(answer)
+        told = rfc3161.decode_timestamp_response(der.with_sorted_certificates(answer))
         if told.status != GRANTED:
             raise StampError(f"the authority granted none: {'; '.join(told.status_string) or f'status {told.status}'}")
         verifier = rfc3161.VerifierBuilder(roots=list(trusted), nonce=nonce).build()

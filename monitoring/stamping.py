@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from . import anchoring, checkpoints, http, rfc3161, time_stamps, unsigned
+from . import anchoring, anchors, checkpoints, http, rfc3161, time_stamps, unsigned
 from .rfc3161 import StampError
 
 TIMEOUT_S = 20
-LIMIT_BYTES = 16_384  # with its certificates a stamp takes some 6,000; the anchor file holds it in base64
+LIMIT_BYTES = 16_384  # with its certificates a stamp takes some 6,000; the anchor file holds its sha256
 HEADERS = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
 
 
@@ -22,7 +22,7 @@ def is_due(now: datetime) -> bool:
     if not settings.GR_TSA_URL or time_stamps.kept_between(now - _every(), now + _every()):
         return False
     newest = checkpoints.newest()
-    return newest is not None and newest.seq > time_stamps.stamped_to()
+    return newest is not None and newest.seq > anchors.stamped_to()
 
 
 def ask(now: datetime) -> str:
@@ -35,7 +35,7 @@ def ask(now: datetime) -> str:
     trusted, one = rfc3161.certificates(settings.GR_TSA_CA_FILE), checkpoints.newest()
     if one is None:
         raise StampError("Nothing was signed yet: there is no checkpoint to be stamped. Is pulse running?")
-    if one.seq <= time_stamps.stamped_to():
+    if one.seq <= anchors.stamped_to():
         return f"The checkpoint at #{one.seq} has its time stamp already, and nothing was signed since."
     if anchoring.sound(one) is None:
         raise StampError(f"The checkpoint at #{one.seq} is not what was signed: look into it with `audit verify`.")
@@ -53,7 +53,7 @@ def late(*, now: datetime) -> str:
     """Return a sentence when a checkpoint has waited for its stamp three times as long as it should; else empty."""
     if not settings.GR_TSA_URL:
         return ""
-    waiting = unsigned.numbered().filter(seq__gt=time_stamps.stamped_to(), at__lt=now - 3 * _every())
+    waiting = unsigned.numbered().filter(seq__gt=anchors.stamped_to(), at__lt=now - 3 * _every())
     first = waiting.order_by("seq").first()
     return f"#{first.seq} has waited for its time stamp since {first.at:%Y-%m-%d %H:%M} UTC" if first else ""
 

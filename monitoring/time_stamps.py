@@ -62,11 +62,6 @@ def numbered() -> QuerySet[TimeStamp]:
     return TimeStamp.objects.filter(seq__lte=raw_rows.LARGEST)
 
 
-def stamped_to() -> int:
-    """Return the number of the newest checkpoint with a stamp; 0 without one."""
-    return numbered().order_by("-seq").values_list("seq", flat=True).first() or 0
-
-
 def kept_between(since: datetime, until: datetime) -> bool:
     """Say whether a stamp was kept between two moments."""
     return TimeStamp.objects.filter(kept_at__gt=since, kept_at__lt=until).exists()

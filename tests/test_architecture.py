@@ -41,6 +41,7 @@ PURE = (
     "approvals/voices.py",
     "monitoring/storage.py",
     "monitoring/canonical.py",
+    "monitoring/der.py",
     "monitoring/verify.py",
     "monitoring/http.py",
     "monitoring/gates.py",

@@ -25,19 +25,21 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Authority:
-    """Keys and certificates of an authority; `stamp` answers a query as RFC 3161 has it."""
+    """Keys and certificates of an authority; `stamp` answers a query as RFC 3161 has it.
 
-    def __init__(self, folder: Path, name: str = "Test Time") -> None:
-        self.folder, self.conf = folder, folder / "ts.cnf"
+    `chain`: its root vouches for a certificate between, which vouches for the signer's; an answer carries both.
+    """
+
+    def __init__(self, folder: Path, name: str = "Test Time", *, chain: bool = False) -> None:
+        self.folder, self.conf, self.chain = folder, folder / "ts.cnf", chain
         folder.mkdir(exist_ok=True)
         self.conf.write_text(f"[req]\ndistinguished_name = dn\n[dn]\n{CONF.format(folder=folder)}")
         (folder / "serial").write_text("01")
         root = ("-subj", f"/CN={name} Root", "-extensions", "ca", "-keyout", "ca.key", "-out", "ca.pem")
         self._openssl("req", "-x509", *KEY, "-days", "2", "-config", self.conf, *root)
-        own = ("-subj", f"/CN={name}", "-keyout", "tsa.key", "-out", "tsa.csr")
-        self._openssl("req", *KEY, "-config", self.conf, *own)
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", self.conf)
-        self._openssl("x509", "-req", "-in", "tsa.csr", *signed, "-extensions", "tsa", "-out", "tsa.pem")
+        if chain:
+            self._certify("mid", f"{name} Between", by="ca", as_a="ca")
+        self._certify("tsa", name, by="mid" if chain else "ca", as_a="tsa")
 
     @property
     def root(self) -> Path:
@@ -48,7 +50,8 @@ class Authority:
         """Return the answer to a query."""
         (self.folder / "query").write_bytes(query)
         made = ("-section", "stamps", "-signer", "tsa.pem", "-inkey", "tsa.key", "-out", "answer")
-        self._openssl("ts", "-reply", "-config", self.conf, "-queryfile", "query", *made)
+        between = ("-chain", "mid.pem") if self.chain else ()
+        self._openssl("ts", "-reply", "-config", self.conf, "-queryfile", "query", *made, *between)
         return (self.folder / "answer").read_bytes()
 
     def says(self, text: Path, answer: Path) -> bool:
@@ -57,15 +60,23 @@ class Authority:
         done = subprocess.run(asked, capture_output=True, text=True)
         return done.returncode == 0 and "Verification: OK" in done.stdout
 
+    def _certify(self, file: str, name: str, *, by: str, as_a: str) -> None:
+        """Make a key, and a certificate for it by another one."""
+        self._openssl(
+            "req", *KEY, "-config", self.conf, "-subj", f"/CN={name}", "-keyout", f"{file}.key", "-out", "csr"
+        )
+        signed = ("-CA", f"{by}.pem", "-CAkey", f"{by}.key", "-CAcreateserial", "-days", "2", "-extfile", self.conf)
+        self._openssl("x509", "-req", "-in", "csr", *signed, "-extensions", as_a, "-out", f"{file}.pem")
+
     def _openssl(self, *argv: str | Path) -> None:
         subprocess.run(["openssl", *argv], cwd=self.folder, check=True, capture_output=True)
 
 
-def found(folder: Path, name: str = "Test Time") -> Authority:
+def found(folder: Path, name: str = "Test Time", *, chain: bool = False) -> Authority:
     """Return a new authority, or skip loudly where openssl is missing."""
     if shutil.which("openssl") is None:
         lacks("openssl", "the openssl command is not there (Debian: apt install openssl)")
-    return Authority(folder, name)
+    return Authority(folder, name, chain=chain)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 import io
 import json
+import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,15 +12,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 
-from monitoring import anchors, audit_verify, checks, guards, rfc3161, stamping, time_stamps
-from monitoring.models import Checkpoint, TimeStamp
+from monitoring import acceptance, anchors, audit, audit_verify, checks, der, guards, rfc3161, stamping, time_stamps
+from monitoring.models import AuditEntry, AuditHead, Checkpoint, TimeStamp
 from monitoring.rfc3161 import StampError
 from rollout import tasks
 from tests.approvals import forger
 
 from . import authority
 from .authority import Authority, serving
-from .effects import NOW, later
+from .effects import NOW, RITA, later
 from .signed import house, lines, notary, write
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +35,17 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return authority.found(tmp_path_factory.mktemp("stranger"), "Another")
+
+
+@pytest.fixture(scope="module")
+def chained(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return an authority whose answers carry a chain in an order that DER does not have."""
+    for number in range(20):
+        made = authority.found(tmp_path_factory.mktemp(f"chained{number}"), "Chained Time", chain=True)
+        answer = made.stamp(rfc3161.query("x").der)
+        if der.with_sorted_certificates(answer) != answer:
+            return made
+    raise AssertionError("openssl sorts the certificates of a chain by now")
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +86,44 @@ def test_openssl_alone_finds_that_it_is_of_the_text_that_was_signed(clock: Autho
     (tmp_path / "text").write_text(Checkpoint.objects.get().body)
     (tmp_path / "answer").write_bytes(TimeStamp.objects.get().token)
     assert clock.says(tmp_path / "text", tmp_path / "answer")
+
+
+def test_an_answer_that_carries_a_chain_is_kept_as_it_came_and_holds(
+    settings, chained: Authority, tmp_path: Path
+) -> None:
+    came: list[bytes] = []
+    settings.GR_TSA_CA_FILE = str(chained.root)
+    with serving(lambda query: came.append(chained.stamp(query)) or came[-1]) as settings.GR_TSA_URL:
+        assert "was stamped by Chained Time" in stamping.ask(NOW)
+    (tmp_path / "text").write_text(Checkpoint.objects.get().body)
+    (tmp_path / "answer").write_bytes(TimeStamp.objects.get().token)
+    assert bytes(TimeStamp.objects.get().token) == came[0] and (verified().count, verified().problems) == (1, ())
+    assert chained.says(tmp_path / "text", tmp_path / "answer")  # by the root alone: what is between is inside
+
+
+def test_sorting_moves_certificates_alone_and_once(chained: Authority) -> None:
+    answer = chained.stamp(rfc3161.query("x").der)
+    right = der.with_sorted_certificates(answer)
+    assert sorted(right) == sorted(answer) and der.with_sorted_certificates(right) == right
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"", b"0", b"\x30\x80\x00\x00", b"\x3f\x01\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30\x02\x30", b"\x30" * 70_000],
+)
+def test_what_is_no_answer_is_passed_on_as_it_is(junk: bytes) -> None:
+    assert der.with_sorted_certificates(junk) == junk
+
+
+def test_an_answer_that_was_cut_or_changed_raises_nothing_but_that_it_does_not_hold(chained: Authority) -> None:
+    answer, chance = chained.stamp(rfc3161.query("x").der), random.Random(3161)
+    trusted = rfc3161.certificates(str(chained.root))
+    for _ in range(400):
+        changed = bytearray(answer[: chance.choice([len(answer), chance.randrange(len(answer))])])
+        for _ in range(min(len(changed), chance.randrange(1, 4))):
+            changed[chance.randrange(len(changed))] = chance.choice([0, 0x30, 0x80, 0xA0, 0xFF, chance.randrange(256)])
+        with suppress(StampError):
+            rfc3161.check(bytes(changed), "x", trusted=trusted)
 
 
 def test_what_is_stamped_is_not_asked_for_again() -> None:
@@ -194,6 +245,59 @@ def test_what_an_accepted_set_back_gave_up_is_not_missed() -> None:
     forger.remove(TimeStamp.objects.get())
     anchors.note_accepted(1, why="restored", now=NOW)
     assert verified() == time_stamps.Verified()
+
+
+def as_of_a_backup() -> None:
+    """Put the database back to its second entry, as it was before any stamp, while the anchor file goes on."""
+    for row in [*AuditEntry.objects.filter(seq__gt=2), *Checkpoint.objects.filter(seq__gt=2), *TimeStamp.objects.all()]:
+        forger.remove(row)
+    AuditHead.objects.update(seq=2, hash=AuditEntry.objects.get(seq=2).hash)
+
+
+def stamped_after_a_backup() -> None:
+    """Stamp a checkpoint that is inside of a backup already, let more happen, and restore."""
+    stamping.ask(NOW)
+    sign()
+    as_of_a_backup()
+
+
+def test_a_stamp_that_came_after_the_backup_of_its_checkpoint_is_given_up_by_its_restore() -> None:
+    stamped_after_a_backup()
+    assert anchors.given_up()["back_to"] == 2
+    anchors.note_accepted(2, why="restored", now=NOW)
+    assert verified() == time_stamps.Verified()
+    sign()
+    stamping.ask(NOW)
+    assert (verified().count, verified().problems) == (1, ())
+
+
+def test_so_it_is_when_a_person_accepts_that_database() -> None:
+    stamped_after_a_backup()
+    acceptance.accept(by=RITA, why="an old copy was restored", now=NOW)
+    assert verified() == time_stamps.Verified()
+
+
+def test_a_stamp_that_the_restored_database_holds_is_still_asked_for() -> None:
+    stamping.ask(NOW)
+    anchors.note_accepted(2, why="restored", now=NOW)
+    forger.remove(TimeStamp.objects.get())
+    assert verified().problems == ("time stamp of the checkpoint at #2: it is gone, or another",)
+
+
+def test_whoever_takes_a_stamp_out_and_breaks_the_chain_has_it_missed_after_the_break_is_accepted() -> None:
+    stamping.ask(NOW)
+    forger.remove(TimeStamp.objects.get())
+    forger.edit(AuditEntry.objects.get(seq=1), why="edited")
+    acceptance.accept(by=RITA, why="looked into", now=NOW)
+    assert lines()[-1] == "accepted"
+    assert verified().problems == ("time stamp of the checkpoint at #2: it is gone, or another",)
+
+
+def test_a_line_of_an_older_version_gives_up_by_its_number_alone() -> None:
+    stamping.ask(NOW)
+    forger.remove(TimeStamp.objects.get())
+    anchors.append(anchors._line("accepted", back_to=2, seq=2, hash=audit.head()[1], at="x", why="y"))
+    assert verified().problems == ("time stamp of the checkpoint at #2: it is gone, or another",)
 
 
 def test_the_table_refuses_to_change_or_remove_one() -> None:

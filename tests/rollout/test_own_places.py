@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 
 from monitoring import storage
-from rollout import own_archive, own_places, own_restore
+from rollout import own_archive, own_backup, own_places, own_restore
 from rollout.own_archive import Archive, Part
 
 NameDatabase = Callable[[Path], None]
@@ -86,6 +86,15 @@ def test_artifacts_on_another_disk_are_taken(var: Path) -> None:
     write(var.parent / "big" / "ab" / "abc")
     (var / "attachments").symlink_to(var.parent / "big")
     assert "attachments/ab/abc" in taken(var)
+
+
+def test_the_files_of_secrets_are_taken_and_no_file_that_a_setting_only_names(
+    var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GR_ANCHOR_FILE", "GR_AUDIT_KEY_FILE", "GR_TSA_CA_FILE", "DJANGO_SECRET_KEY_FILE"):
+        monkeypatch.setenv(name, str(write(var.parent / name)))
+    names = {part.name for part in own_backup._keys()}
+    assert names == {"keys/.env", "keys/audit.pem", "keys/DJANGO_SECRET_KEY"}
 
 
 # Out of an archive
