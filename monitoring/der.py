@@ -36,10 +36,10 @@ def with_sorted_certificates(answer: bytes) -> bytes:
             if found is None or found.tag != tag:
                 return answer
             inside, end = found.inside, found.end
-        sets = sorted(answer[one.start : one.end] for one in _elements(answer, inside, end))
+        certificates = sorted(answer[one.start : one.end] for one in _elements(answer, inside, end))
     except ValueError:
         return answer
-    return answer[:inside] + b"".join(sets) + answer[end:]
+    return answer[:inside] + b"".join(certificates) + answer[end:]
 
 
 def _elements(data: bytes, start: int, end: int) -> Iterator[Element]:

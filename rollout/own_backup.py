@@ -24,7 +24,7 @@ from rollout.own_archive import BACKUPS, DATABASE, KEYS, STEPS, VAR, Archive, Pa
 Say = Callable[[str], None]
 INSTALLATION = Subject(kind="installation", id="1", label="Guarded Rollout")
 AUDIT_KEY = "audit.pem"
-# Settings that name a file, not the file of a value; what an authority's certificates are, it publishes itself.
+# Settings that name a file, not the file of a value; the certificates of an authority for time are no secret.
 PATHS = frozenset({"GR_AUDIT_KEY_FILE", "GR_ANCHOR_FILE", "GR_TSA_CA_FILE"})
 
 
