@@ -198,7 +198,8 @@ def begun(rollout: Rollout, *then: str) -> Rollout:
     """Let the audit tell that a rollout began, and of states after that, which a test wrote past all rules."""
     subject = transitions.subject_of(rollout)
     for state in ("RUNNING", *then):
-        audit.append(action=f"rollout.{state.lower()}", by=SYSTEM, subject=subject, new=state, now=NOW)
+        with audit.turn():
+            audit.append(action=f"rollout.{state.lower()}", by=SYSTEM, subject=subject, new=state, now=NOW)
     return rollout
 
 

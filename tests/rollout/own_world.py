@@ -38,7 +38,7 @@ def fill(folder: Path) -> None:
     factories.make_approved(production, cast)
     running = factories.make_draft(staging, cast["rita"], "1.2.0")
     run = opening.deploy_run(running, user=cast["olaf"], via="browser", now=NOW)
-    factories.put_in(running, R.RUNNING, started_at=NOW)
+    factories.put_in(factories.begun(running), R.RUNNING, started_at=NOW)
     Run.objects.filter(pk=run.pk).update(state=N.RUNNING, epoch=5)
     first, second = run.steps.all()[:2]
     run.steps.filter(pk=first.pk).update(state=S.SUCCEEDED, attempt=1)
