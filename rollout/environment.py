@@ -61,9 +61,9 @@ def networks(name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
     return tuple(found)
 
 
-def database(default: str) -> dict[str, Any]:
-    """Return the database that DATABASE_URL names, with what it has to be so that nothing acknowledged is lost."""
-    found: dict[str, Any] = {**env.db_url("DATABASE_URL", default=default), "CONN_MAX_AGE": 600}
+def database(name: str, default: str) -> dict[str, Any]:
+    """Return the database of a URL in the environment, as it has to be so that nothing acknowledged is lost."""
+    found: dict[str, Any] = {**env.db_url(name, default=default), "CONN_MAX_AGE": 600}
     if found["ENGINE"].endswith("sqlite3"):
         # FULL, because NORMAL lost acknowledged commits in 3 of 15 power cuts; IMMEDIATE, because a deferred
         # transaction that turns into a writer fails with "database is locked" (LIBRARIES.md, RELIABILITY.md).

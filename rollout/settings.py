@@ -128,7 +128,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": database(default=f"sqlite:///{GR_VAR / 'db.sqlite3'}")}
+DATABASES = {"default": database("DATABASE_URL", default=f"sqlite:///{GR_VAR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 Q_CLUSTER = {

@@ -14,7 +14,7 @@ DOCUMENTED = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE)
 def read_settings():
     """Return the names that settings.py asks the environment for."""
     text = (ROOT / "rollout" / "settings.py").read_text(encoding="utf-8")
-    asks = r"""\b(?:env(?:\.\w+)?|seconds|address|networks|needed)\(\s*["']([A-Z][A-Z0-9_]+)["']"""
+    asks = r"""\b(?:env(?:\.\w+)?|seconds|address|networks|needed|database)\(\s*["']([A-Z][A-Z0-9_]+)["']"""
     return set(re.findall(asks, text))
 
 
