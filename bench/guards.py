@@ -38,17 +38,24 @@ GUARDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "approvals/moves.py": (LEDGER, ()),
     "approvals/proven.py": (("proven",), ("edited_rows", "opened")),
     "approvals/stepup.py": (("stepup", "signins"), ()),
-    "rollout/borne.py": ((), ("borne", "as_told", "edited_rows", "opened", "standing", "taken", "told")),
+    "rollout/borne.py": (
+        (),
+        ("borne", "as_told", "edited_rows", "opened", "standing", "taken", "told", "people_can"),
+    ),
     "rollout/opened.py": ((), ("borne", "opened", "taken")),
-    "rollout/as_told.py": ((), ("as_told", "edited_rows", "standing")),
+    "rollout/as_told.py": ((), ("as_told", "edited_rows", "standing", "people_can", "out_of_sight")),
     "rollout/attempted.py": ((), ("attempted", "as_told", "edited_rows", "opened")),
     "rollout/journal.py": ((), ("attempted",)),
-    "rollout/standing.py": ((), ("standing", "attempted", "borne", "as_told", "edited_rows", "opened", "taken")),
+    "rollout/standing.py": (
+        (),
+        ("standing", "attempted", "borne", "as_told", "edited_rows", "opened", "taken", "people_can", "abort_told"),
+    ),
     "rollout/barring.py": ((), ("barring", "freezing")),
     "rollout/beginning.py": ((), ("standing", "as_told", "edited_rows", "opened", "actions_start", "engine", "glass")),
     "rollout/contradicted.py": ((), ("as_told", "edited_rows", "borne", "opened")),
     "rollout/told.py": ((), ("told", "opened", "second_admin", "loading")),
-    "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing")),
+    "rollout/actions.py": ((), ("actions", "actions_refused", "actions_start", "freezing", "people_can", "abort_told")),
+    "rollout/removable.py": ((), ("removable", "housekeeping")),
 }
 LIMIT_S = 120
 BROKEN = 9

@@ -1,6 +1,8 @@
 """No row or entry that somebody edited keeps people from bringing a service back, or from letting a release stay."""
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,19 @@ from django.db import connection
 from approvals.ledger import Refused
 from monitoring import audit, checkpoints
 from monitoring.models import AuditEntry, AuditHead, Incident, Watch
-from rollout import actions, audit_care, deciding, engine, epochs, losing, reads, settling, to_light, transitions
+from rollout import (
+    actions,
+    attempted,
+    audit_care,
+    deciding,
+    engine,
+    epochs,
+    losing,
+    reads,
+    settling,
+    to_light,
+    transitions,
+)
 from rollout.management.commands import rollback as command
 from rollout.models import Backup, Rollout, Run, Target
 from tests import factories
@@ -394,3 +408,32 @@ def test_what_is_live_again_after_a_newer_one_was_rolled_back_is_put_back(
     forger.edit(fresh(older.rollout), state="CANCELLED")
     to_light.look(NOW)
     assert fresh(older.rollout).state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("by_row", "by_audit", "may"), [(True, False, 1), (False, True, 1), (False, False, 0)])
+def test_a_breach_that_the_audit_tells_is_accepted_only_where_it_is_left_to_people(
+    target: Target,
+    cast: Cast,
+    fake: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    by_row: bool,
+    by_audit: bool,
+    may: int,
+) -> None:
+    deploy = drive(started(target, cast), fake)
+    factories.decide_watches("BREACHED")
+    asked = Rollout.objects.filter(pk=deploy.rollout_id)
+    asked.update(needs_decision="it breached again", automatic_rollback_used=by_row)
+    monkeypatch.setattr(attempted, "is_left_to_people", lambda rollout: by_audit)
+    with contextlib.nullcontext() if may else pytest.raises(Refused, match="awaits no decision"):
+        accepted(deploy, cast)
+    assert Watch.objects.get().outcome == ("PASSED" if may else "BREACHED")
+
+
+@pytest.mark.parametrize(("missing", "said"), [(("an approver",), "an approver"), ((), "one again, given while")])
+def test_what_waits_says_which_sign_off_is_missing(
+    target: Target, cast: Cast, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], said: str
+) -> None:
+    waiting = factories.make_waiting(target, cast["rita"])
+    monkeypatch.setattr(actions.ledger, "standing", lambda sign_off, now: SimpleNamespace(missing=missing))
+    assert actions.why_not_startable(waiting, now=NOW).startswith(f"Sign-offs are missing: {said}")
