@@ -40,8 +40,8 @@ def set_right(rollout: Rollout) -> None:
     with audit.turn():
         put_back(rollout)
         if not _told_of(rollout):
-            found = _states("rollout", audit_told.sound_about("rollout", [rollout.pk]))
-            _stand(rollout, {"state": found[-1]} if found else {})
+            found = moves_of(rollout.pk)
+            _stand(rollout, {"state": found[-1][1]} if found else {})
 
 
 def to_its_place(rollout: Rollout) -> None:
@@ -81,8 +81,7 @@ def hidden(target: Target) -> Run | None:
     By what stands in columns, so it has to be compared; and it may just have ended, where it is asked without a turn.
     """
     place = {"component": target.component.name, "environment": target.environment.name, "subject_kind": "step"}
-    # beyond the head nothing was ever appended
-    told = AuditEntry.objects.filter(**place, seq__lte=audit.head()[0]).exclude(new="").order_by("-seq")
+    told = audit_told.written().filter(**place).exclude(new="").order_by("-seq")
     newest = told.values_list("subject_id", "new", "seq").first()
     begun = newest is not None and newest[0][:18].isdecimal() and (newest[1] == S.RUNNING or _is_edited(newest[2]))
     step = Step.objects.filter(pk=newest[0][:18]).first() if newest and begun else None

@@ -18,7 +18,7 @@ from rollout.states import RolloutState as R
 from rollout.states import RunState as N
 from rollout.states import StepState as S
 
-# no other rollout of the target can begin between two of these
+# the newest of these comes after the start of every rollout that went before
 ACTED = (R.QUEUED, R.RUNNING, R.WATCHING, R.SUCCEEDED)
 
 

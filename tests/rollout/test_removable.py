@@ -180,7 +180,6 @@ def test_a_file_whose_row_was_taken_away_stays_though_an_incident_of_old_names_i
 ) -> None:
     backup = live(target, cast, fake)
     place = Path(backup.path).with_name("dhash_production_20200101_000000.zip")
-    forger.edit(AuditEntry.objects.filter(action="backup.taken").order_by("-seq")[0], seq=10**6)  # a name of its own
     tell(backup, place)
     requested(target, 2)
     Incident.objects.create(
